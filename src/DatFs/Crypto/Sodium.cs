@@ -23,4 +23,27 @@ internal static unsafe partial class Sodium
     [LibraryImport(Library)]
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
     public static partial int crypto_generichash(byte* output, nuint outputLength, byte* message, ulong messageLength, byte* key, nuint keyLength);
+
+    /// <summary>Upper bound of crypto_generichash_statebytes(), which wants 64-byte alignment.</summary>
+    public const int GenericHashStateSize = 384;
+
+    [LibraryImport(Library)]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial int crypto_generichash_init(byte* state, byte* key, nuint keyLength, nuint outputLength);
+
+    [LibraryImport(Library)]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial int crypto_generichash_update(byte* state, byte* message, ulong messageLength);
+
+    [LibraryImport(Library)]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial int crypto_generichash_final(byte* state, byte* output, nuint outputLength);
+
+    [LibraryImport(Library)]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial nuint crypto_generichash_statebytes();
+
+    [LibraryImport(Library)]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial int crypto_kdf_derive_from_key(byte* subkey, nuint subkeyLength, ulong subkeyId, byte* context, byte* key);
 }
