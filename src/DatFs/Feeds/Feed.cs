@@ -74,11 +74,6 @@ public sealed partial class Feed : IAsyncDisposable
     public ValueTask DisposeAsync() => throw new NotImplementedException();
 }
 
-/// <summary>What one peer is known to have of a feed's tree, for the life of its channel (§11.2: R).</summary>
-internal sealed class RemoteTree
-{
-}
-
 /// <summary>How a feed is opened.</summary>
 public sealed record FeedOptions
 {

@@ -18,8 +18,8 @@ internal interface ITrustedTree
     long ByteLength { get; }
 
     /// <summary>
-    /// The feed is not known to be signed, so its first proof may come without a signature if the root hash is the key itself. Has no
-    /// effect once the feed has a length.
+    /// The feed is not known to be signed. Its first proof, while it is empty, may come without a signature if the root hash is the key
+    /// itself; with blocks and no signature of its length, it is a static feed and serves its proofs unsigned.
     /// </summary>
     bool IsStatic { get; }
 
