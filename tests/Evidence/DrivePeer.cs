@@ -118,9 +118,15 @@ public sealed class DrivePeer : ReplicatingPeer
     public async Task<string> HashAsync(string path, long? version = null, long? start = null, long? length = null) =>
         (await Node.DoAsync("read", new { path, version, start, length })).GetProperty("sha256").GetString()!;
 
-    /// <summary>Completes when all metadata up to a version, and with <paramref name="content"/> all blocks, are held.</summary>
-    public async Task<PeerDriveInfo> WaitSyncAsync(long version = 0, bool content = true, TimeSpan? patience = null) =>
-        PeerDriveInfo.From(await Node.DoAsync("waitSync", new { version, content }, patience ?? TimeSpan.FromMinutes(2)));
+    /// <summary>Completes when a version is known of; nothing more than its head needs to be held.</summary>
+    public async Task<PeerDriveInfo> WaitForVersionAsync(long version) => PeerDriveInfo.From(await Node.DoAsync("update", new { version }));
+
+    /// <summary>
+    /// Completes when all metadata up to a version, and with <paramref name="content"/> all blocks, are held. Where the
+    /// content's length is known it need not be worked out from the metadata.
+    /// </summary>
+    public async Task<PeerDriveInfo> WaitSyncAsync(long version = 0, bool content = true, TimeSpan? patience = null, long? contentLength = null) =>
+        PeerDriveInfo.From(await Node.DoAsync("waitSync", new { version, content, contentLength }, patience ?? TimeSpan.FromMinutes(2)));
 
     /// <summary>What was sent and received so far on both feeds.</summary>
     public async Task<(PeerCounters Metadata, PeerCounters Content)> CountersAsync(bool reset = false)

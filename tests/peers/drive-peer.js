@@ -16,7 +16,8 @@
 //   list {version?, hash?}                 every file and directory at a version, as this release sees it
 //   history                                list with hashes for each version from 1
 //   read {path, version?, start?, length?} => {sha256, length, base64 if small}
-//   waitSync {version?, content?}          until metadata to that version, and all content, is here
+//   update {version}                       until that version is known of
+//   waitSync {version?, content?, contentLength?}   until metadata to that version, and all content, is here
 //   counters {reset?}                      blocks and bytes of both feeds sent and received
 //   listen, connect, disconnect, traffic   lib/links.js
 
@@ -24,7 +25,7 @@ const native = require('./lib/native-crypto')
 const { serve, options, call } = require('./lib/control')
 const { linkCommands } = require('./lib/links')
 const { payload, seededBytes, sha256 } = require('./lib/seeded')
-const { Counter, describe, held, until } = require('./lib/counting')
+const { Counter, Progress, describe, until } = require('./lib/counting')
 const { createHash } = require('crypto')
 const fs = require('fs')
 const path = require('path')
@@ -234,14 +235,26 @@ serve({
     return { length: end - start, sha256: hash.digest('hex'), base64: pieces.length ? Buffer.concat(pieces).toString('base64') : undefined }
   },
 
-  async waitSync ({ version = 0, content = true }) {
-    await until([archive.metadata], () => archive.version >= version && held(archive.metadata) === archive.metadata.length)
+  async update ({ version }) {
+    if (archive.metadata.length <= version) await call(archive.metadata, 'update', version + 1)
+    return describeArchive()
+  },
+
+  async waitSync ({ version = 0, content = true, contentLength }) {
+    const metadata = new Progress(archive.metadata)
+    await until([archive.metadata], () => archive.metadata.length > version && metadata.reached(archive.metadata.length))
     await contentReady()
     if (content) {
       // The content length that the newest entries speak of may be ahead of what the feed has heard so far.
-      let end = 0
-      for (const entry of await list(archive, false)) if (entry.blocks) end = Math.max(end, entry.offset + entry.blocks)
-      await until([archive.content], () => archive.content.length >= end && held(archive.content) === archive.content.length)
+      let end = contentLength || 0
+      if (!end) await new Promise((resolve, reject) => {
+        const nodes = archive.history()
+        nodes.on('data', ({ value }) => { if (value && value.blocks) end = Math.max(end, value.offset + value.blocks) })
+        nodes.on('end', resolve)
+        nodes.on('error', reject)
+      })
+      const content = new Progress(archive.content)
+      await until([archive.content], () => archive.content.length >= end && content.reached(archive.content.length))
     }
     return describeArchive()
   },

@@ -18,7 +18,7 @@ const { cryptoOf } = require('./lib/native-crypto')
 const { serve, options, call } = require('./lib/control')
 const { linkCommands } = require('./lib/links')
 const { payload, seededBytes } = require('./lib/seeded')
-const { Counter, describe, held, until } = require('./lib/counting')
+const { Counter, Progress, describe, held, until } = require('./lib/counting')
 const { createHash } = require('crypto')
 const ram = require('random-access-memory')
 
@@ -101,7 +101,8 @@ serve({
   },
 
   async waitHeld ({ start = 0, end }) {
-    await until([feed], () => feed.length >= end && held(feed, start, end) === end - start)
+    const progress = new Progress(feed, start)
+    await until([feed], () => feed.length >= end && progress.reached(end))
     return describeFeed()
   },
 

@@ -46,32 +46,44 @@ exports.describe = function (feed) {
   }
 }
 
-/** Resolves once test() is true, asking again whenever one of the feeds changes. */
+/** Blocks from `start` on that a feed holds without a gap; cheap to ask again and again while the feed fills up. */
+exports.Progress = class Progress {
+  constructor (feed, start = 0) {
+    this.feed = feed
+    this.at = start
+  }
+
+  reached (end) {
+    while (this.at < end && this.feed.has(this.at)) this.at++
+    return this.at >= end
+  }
+}
+
+/** Resolves once test() is true. Looks after a feed has changed, but at most every few milliseconds. */
 exports.until = function (feeds, test) {
   return new Promise((resolve, reject) => {
     const names = ['download', 'append', 'sync', 'remote-update', 'peer-add', 'peer-remove']
-    let checking = null
-    function check () {
-      if (checking) return
-      checking = setImmediate(() => {
-        checking = null
-        try {
-          if (!test()) return
-          stop()
-          resolve()
-        } catch (error) {
-          stop()
-          reject(error)
-        }
-      })
+    let timer = null
+    function soon () {
+      if (!timer) timer = setTimeout(look, 5)
+    }
+    function look () {
+      timer = null
+      try {
+        if (!test()) return
+        stop(resolve)
+      } catch (error) {
+        stop(() => reject(error))
+      }
     }
     // Some changes have no event in every release: look again now and then.
-    const timer = setInterval(check, 50)
-    function stop () {
-      clearInterval(timer)
-      for (const feed of feeds) for (const name of names) feed.removeListener(name, check)
+    const patience = setInterval(soon, 50)
+    function stop (then) {
+      clearInterval(patience)
+      for (const feed of feeds) for (const name of names) feed.removeListener(name, soon)
+      then()
     }
-    for (const feed of feeds) for (const name of names) feed.on(name, check)
-    check()
+    for (const feed of feeds) for (const name of names) feed.on(name, soon)
+    look()
   })
 }
