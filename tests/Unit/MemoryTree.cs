@@ -90,7 +90,12 @@ internal sealed class MemoryTree(FeedKey key) : ITrustedTree
     /// <summary>Carries out an accepting verdict.</summary>
     public void Apply(in Verdict verdict, Proof proof)
     {
-        foreach (TreeNode node in verdict.Store ?? []) Store(node);
+        foreach (TreeNode node in verdict.Store!)
+        {
+            if (_nodes.ContainsKey(node.Index)) throw new InvalidOperationException($"a verdict overwrites trusted node {node.Index}");
+            Store(node);
+        }
+
         foreach (TreeNode node in verdict.Correct ?? [])
         {
             _nodes[node.Index] = node;

@@ -4,6 +4,7 @@ using DatFs.Evidence;
 using DatFs.Feeds;
 using FluentAssertions;
 using Xunit;
+using static DatFs.Unit.ProofExchange;
 
 namespace DatFs.Unit;
 
@@ -304,32 +305,6 @@ public sealed class ProofVerifierTests
         cache.Verify(secret.PublicKey, owner.Nodes[0].Hash, signature).Should().BeFalse();
         using SecretKey stranger = Key(2);
         cache.Verify(stranger.PublicKey, root, signature).Should().BeFalse();
-    }
-
-    internal static SecretKey Key(byte number) => SecretKey.FromSeed([.. Enumerable.Repeat(number, SecretKey.SeedSize)]);
-
-    internal static MemoryTree Feed(SecretKey secret, int blocks)
-    {
-        MemoryTree tree = new(secret.PublicKey);
-        tree.Append(Enumerable.Range(0, blocks).Select(i => FormulaBlocks.Bytes(1, i, 10)), secret);
-        return tree;
-    }
-
-    internal static Proof Answer(MemoryTree from, MemoryTree to, long block, bool hash, RemoteTree? remote = null, ulong? digest = null)
-    {
-        List<TreeNode> nodes = [];
-        byte[] signature = new byte[Ed25519.SignatureSize];
-        ProofBuilder.TryBuild(from, block, digest ?? Digest.For(to, block), hash, remote ?? new RemoteTree(), nodes, signature, out bool signed)
-            .Should().BeTrue($"block {block} is held with its proof");
-        return new Proof(block, hash ? default(ReadOnlyMemory<byte>?) : from.Blocks[block], nodes, signed ? signature : default(ReadOnlyMemory<byte>?));
-    }
-
-    internal static Verdict Offer(MemoryTree tree, Proof proof)
-    {
-        NodeHash leaf = proof.Value is { } value ? TreeHash.Leaf(0, value.Span).Hash : default;
-        Verdict verdict = ProofVerifier.Verify(tree, proof, proof.Value is null, proof.Index, leaf);
-        if (verdict.IsAccepted) tree.Apply(verdict, proof);
-        return verdict;
     }
 
     private static void ReplayFetch(MemoryTree owner, MemoryTree clone, JsonElement step)
