@@ -41,11 +41,18 @@ public sealed partial class NodePeer : IAsyncDisposable
     public static string PeersRoot => Path.Combine(Vectors.TestsRoot, "peers");
 
     /// <summary>Starts a script of tests/peers and waits until it listens to commands.</summary>
-    public static async Task<NodePeer> StartAsync(string script, params string[] arguments)
+    public static Task<NodePeer> StartAsync(string script, params string[] arguments) => StartAsync(["node"], script, arguments);
+
+    /// <summary>As above, in a network namespace of its own that holds nothing but loopback. Needs root, or namespaces for users.</summary>
+    public static Task<NodePeer> StartApartAsync(string script, params string[] arguments) =>
+        StartAsync(["unshare", .. Environment.IsPrivilegedProcess ? Array.Empty<string>() : ["--map-root-user"], "--net", "sh", "-c",
+            "ip link set lo up && ip link set lo multicast on && ip route add 224.0.0.0/4 dev lo && exec node \"$@\"", "node"], script, arguments);
+
+    private static async Task<NodePeer> StartAsync(string[] launcher, string script, string[] arguments)
     {
         if (!Directory.Exists(Path.Combine(PeersRoot, "node_modules")))
             throw new InvalidOperationException("The Node peers are not installed: run packaging/setup once.");
-        ProcessStartInfo start = new("node")
+        ProcessStartInfo start = new(launcher[0])
         {
             WorkingDirectory = PeersRoot,
             RedirectStandardInput = true,
@@ -54,6 +61,7 @@ public sealed partial class NodePeer : IAsyncDisposable
             StandardInputEncoding = new UTF8Encoding(false),
             StandardOutputEncoding = System.Text.Encoding.UTF8,
         };
+        foreach (string word in launcher[1..]) start.ArgumentList.Add(word);
         // The old packages use Buffer's constructor all over; the warning would drown real messages.
         start.ArgumentList.Add("--no-deprecation");
         start.ArgumentList.Add(Path.Combine(PeersRoot, script));

@@ -14,7 +14,7 @@ public sealed class Relay : IAsyncDisposable
     private const int MaxPiecesUnderway = 1024;
 
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-    private readonly int _targetPort;
+    private readonly EndPoint _target;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _end = new();
     private readonly Lock _gate = new();
@@ -24,9 +24,9 @@ public sealed class Relay : IAsyncDisposable
     private long _toTarget;
     private long _fromTarget;
 
-    private Relay(int targetPort, TimeProvider time)
+    private Relay(EndPoint target, TimeProvider time)
     {
-        _targetPort = targetPort;
+        _target = target;
         _time = time;
         _listener.Start();
         _accepting = Task.Run(AcceptAsync);
@@ -57,7 +57,10 @@ public sealed class Relay : IAsyncDisposable
     }
 
     /// <summary>Starts a relay in front of a port on loopback.</summary>
-    public static Relay To(int targetPort, TimeProvider? time = null) => new(targetPort, time ?? TimeProvider.System);
+    public static Relay To(int targetPort, TimeProvider? time = null) => new(new IPEndPoint(IPAddress.Loopback, targetPort), time ?? TimeProvider.System);
+
+    /// <summary>Starts a relay in front of a Unix socket.</summary>
+    public static Relay To(string unixSocket, TimeProvider? time = null) => new(new UnixDomainSocketEndPoint(unixSocket), time ?? TimeProvider.System);
 
     /// <summary>Sets the same delay each way; a round trip then takes twice as long.</summary>
     public void SetDelay(TimeSpan oneWay) => DelayToTarget = DelayFromTarget = oneWay;
@@ -124,11 +127,13 @@ public sealed class Relay : IAsyncDisposable
                 return;
             }
 
-            Socket target = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            Socket target = _target is UnixDomainSocketEndPoint
+                ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+                : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
             client.NoDelay = true;
             try
             {
-                await target.ConnectAsync(IPAddress.Loopback, _targetPort, _end.Token);
+                await target.ConnectAsync(_target, _end.Token);
             }
             catch (Exception e) when (e is OperationCanceledException or SocketException)
             {

@@ -70,6 +70,21 @@ public sealed class HarnessTests
     }
 
     [Fact]
+    public async Task The_dat_tool_shares_a_folder_without_any_network()
+    {
+        using TempFolder folder = TempFolder.Create();
+        string shared = folder.Folder("shared");
+        await File.WriteAllTextAsync(Path.Combine(shared, "hello.txt"), "hello");
+        await using DatTool tool = await DatTool.ShareAsync(shared, folder.File("home"));
+        await using DrivePeer copy = await DrivePeer.StartAsync("9.16", new PeerDriveOptions { Key = tool.Key });
+
+        await copy.ConnectAsync(tool.Port);
+        await copy.WaitSyncAsync(1);
+
+        (await copy.ListAsync()).Should().ContainSingle().Which.Sha256.Should().Be(Sha256Of.Bytes("hello"u8));
+    }
+
+    [Fact]
     public async Task A_relay_delays_counts_pauses_and_cuts()
     {
         await using FeedPeer source = await FeedPeer.StartAsync("7.7.1");

@@ -6,8 +6,10 @@
 
 const readline = require('readline')
 
+const output = process.stdout.write.bind(process.stdout)
+
 function write (object) {
-  process.stdout.write(JSON.stringify(object) + '\n')
+  output(JSON.stringify(object) + '\n')
 }
 
 exports.event = function (name, fields) {

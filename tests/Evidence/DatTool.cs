@@ -1,0 +1,50 @@
+using System.Text.Json;
+
+namespace DatFs.Evidence;
+
+/// <summary>`dat share` of the dat tool 13, running apart from every network and reachable through one port on loopback.</summary>
+public sealed class DatTool : IAsyncDisposable
+{
+    private readonly NodePeer _node;
+
+    private DatTool(NodePeer node, Relay relay, string key)
+    {
+        _node = node;
+        Relay = relay;
+        Key = key;
+    }
+
+    /// <summary>The archive's key, 64 hex digits.</summary>
+    public string Key { get; }
+
+    /// <summary>The line to the tool.</summary>
+    public Relay Relay { get; }
+
+    /// <summary>Where it is reached.</summary>
+    public int Port => Relay.Port;
+
+    /// <summary>Shares a folder; the tool's own files go into the other one.</summary>
+    public static async Task<DatTool> ShareAsync(string folder, string home)
+    {
+        Directory.CreateDirectory(home);
+        NodePeer node = await NodePeer.StartApartAsync("dat-tool.js");
+        try
+        {
+            string socket = Path.Combine(home, "dat.sock");
+            JsonElement ok = await node.DoAsync("share", new { dir = folder, home, socket });
+            return new DatTool(node, Relay.To(socket), ok.GetProperty("key").GetString()!);
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await Relay.DisposeAsync();
+        await _node.DisposeAsync();
+    }
+}

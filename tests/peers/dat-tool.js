@@ -1,0 +1,52 @@
+'use strict'
+// The dat command-line tool itself, in a network namespace whose only device is loopback: it looks for peers as it always
+// does and reaches nobody outside. What it serves is handed out through a Unix socket, which namespaces don't separate.
+//
+//   unshare --net sh -c 'ip link set lo up && exec node dat-tool.js'        (NodePeer does this)
+//
+// Commands (lib/control.js says how they travel):
+//   share {dir, home, socket}   runs `dat share dir` with that home folder => {key}; every connection to the Unix socket
+//                               becomes one to the tool's TCP port
+
+require('./lib/native-crypto')
+const { serve } = require('./lib/control')
+const fs = require('fs')
+const net = require('net')
+const path = require('path')
+
+const port = 3282
+
+async function until (test) {
+  for (;;) {
+    const result = await test()
+    if (result) return result
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+function answers () {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true) })
+    socket.on('error', () => resolve(false))
+  })
+}
+
+serve({
+  async share ({ dir, home, socket }) {
+    process.env.HOME = home
+    process.argv = [process.argv[0], 'dat', 'share', dir]
+    // The tool draws on the terminal; the conversation with the test has kept its own way out.
+    process.stdout.write = () => true
+    require('./dat/node_modules/dat/bin/cli.js')
+    const keyFile = path.join(dir, '.dat', 'metadata.key')
+    const key = await until(() => fs.existsSync(keyFile) && fs.statSync(keyFile).size === 32 && fs.readFileSync(keyFile).toString('hex'))
+    await until(answers)
+    net.createServer((outside) => {
+      const inside = net.connect(port, '127.0.0.1')
+      outside.pipe(inside).pipe(outside)
+      outside.on('error', () => inside.destroy())
+      inside.on('error', () => outside.destroy())
+    }).listen(socket)
+    return { key }
+  }
+})
