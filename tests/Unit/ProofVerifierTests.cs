@@ -130,6 +130,12 @@ public sealed class ProofVerifierTests
 
         Offer(new MemoryTree(key) { IsStatic = false }, first).Outcome.Should().Be(ProofOutcome.Rejected, "the feed is known to be signed");
         Offer(new MemoryTree(default), first).Outcome.Should().Be(ProofOutcome.Rejected, "the key is another");
+
+        MemoryTree other = new(key);
+        other.Append([[1]], null);
+        Proof apart = Answer(owner, new MemoryTree(key), 4, hash: false);
+        Offer(new MemoryTree(key), apart).Outcome.Should().Be(ProofOutcome.AcceptedLonger);
+        Offer(other, apart).Outcome.Should().Be(ProofOutcome.Rejected, "something else is known already");
     }
 
     [Fact]
@@ -264,6 +270,70 @@ public sealed class ProofVerifierTests
 
         Action offer = () => Offer(clone, complete);
         offer.Should().Throw<DatException>().Which.Error.Should().Be(DatError.Corrupt);
+    }
+
+    [Fact]
+    public void A_damaged_disk_is_not_mistaken_for_a_shrunken_feed()
+    {
+        using SecretKey secret = Key(1);
+        MemoryTree owner = Feed(secret, 3);
+        MemoryTree clone = new(secret.PublicKey);
+        Offer(clone, Answer(owner, clone, 0, hash: false));
+        clone.Damage(owner.Nodes[4] with { Size = 11 });
+        MemoryTree other = new(secret.PublicKey);
+        other.Append(Enumerable.Repeat(new byte[] { 1 }, 8), secret);
+
+        Action offer = () => Offer(clone, Answer(other, new MemoryTree(secret.PublicKey), 7, hash: false));
+        offer.Should().Throw<DatException>().Which.Error.Should().Be(DatError.Corrupt);
+    }
+
+    [Fact]
+    public void A_fork_shows_in_a_sibling_as_well()
+    {
+        using SecretKey secret = Key(1);
+        MemoryTree clone = new(secret.PublicKey);
+        Offer(clone, Answer(Feed(secret, 3), clone, 0, hash: false));
+        MemoryTree other = new(secret.PublicKey);
+        other.Append(Enumerable.Range(0, 4).Select(i => FormulaBlocks.Bytes(i == 2 ? 7 : 1, i, 10)), secret);
+
+        Proof proof = Answer(other, new MemoryTree(secret.PublicKey), 3, hash: false);
+        proof.Nodes[0].Index.Should().Be(4, "a root of length 3 is the sibling of block 3");
+        Verdict verdict = Offer(clone, proof);
+        verdict.Outcome.Should().Be(ProofOutcome.Forked, verdict.Reason);
+        verdict.Reason.Should().Contain("node 4");
+    }
+
+    [Fact]
+    public void A_trusted_node_with_another_size_is_refused_though_it_would_not_be_needed()
+    {
+        using SecretKey secret = Key(1);
+        MemoryTree owner = Feed(secret, 3);
+        MemoryTree clone = new(secret.PublicKey);
+        Offer(clone, Answer(owner, clone, 2, hash: false));
+        Proof leaf = Answer(owner, clone, 2, hash: true);
+        Offer(clone, leaf with { Nodes = [leaf.Nodes[0] with { Size = 9 }] }).Reason.Should().Be("another size for a trusted node");
+
+        owner.Append([FormulaBlocks.Bytes(1, 3, 10), FormulaBlocks.Bytes(1, 4, 10)], secret);
+        Proof sibling = Answer(owner, clone, 3, hash: false, digest: Digest.Nothing);
+        Offer(clone, sibling with { Nodes = [sibling.Nodes[0] with { Size = 9 }, .. sibling.Nodes.Skip(1)] }).Reason.Should().Be("another size for a trusted node");
+
+        Offer(clone, Answer(owner, clone, 3, hash: false)).Outcome.Should().Be(ProofOutcome.AcceptedLonger);
+        owner.Append([FormulaBlocks.Bytes(1, 5, 10), FormulaBlocks.Bytes(1, 6, 10)], secret);
+        Proof root = Answer(owner, clone, 6, hash: false, digest: Digest.Nothing);
+        root.Nodes[0].Index.Should().Be(3);
+        Offer(clone, root with { Nodes = [root.Nodes[0] with { Size = 39 }, .. root.Nodes.Skip(1)] }).Reason.Should().Be("another size for a trusted root");
+        Offer(clone, root).Outcome.Should().Be(ProofOutcome.AcceptedLonger);
+    }
+
+    [Fact]
+    public void A_node_left_over_after_the_roots_is_refused()
+    {
+        using SecretKey secret = Key(1);
+        MemoryTree owner = Feed(secret, 10);
+        MemoryTree clone = new(secret.PublicKey);
+        Proof good = Answer(owner, clone, 4, hash: false);
+        Offer(clone, good with { Nodes = [.. good.Nodes, owner.Nodes[0]] }).Reason.Should().Be("nodes left over");
+        Offer(clone, good).Outcome.Should().Be(ProofOutcome.AcceptedLonger);
     }
 
     [Fact]
