@@ -71,7 +71,7 @@ internal static class DataCodec
 
     /// <summary>Bytes before the value.</summary>
     public static int HeadSize(Proof proof) =>
-        TagSize + Varint.SizeOf((ulong)proof.Index) + (proof.Value is { } value ? TagSize + Varint.SizeOf((ulong)value.Length) : 0);
+        TagSize + NumberSize(proof.Index) + (proof.Value is { } value ? TagSize + Varint.SizeOf((ulong)value.Length) : 0);
 
     /// <summary>Bytes after the value.</summary>
     public static int TailSize(Proof proof)
@@ -165,7 +165,15 @@ internal static class DataCodec
     }
 
     private static int NodeBodySize(TreeNode node) =>
-        TagSize + Varint.SizeOf((ulong)node.Index) + TagSize + 1 + NodeHash.Size + TagSize + Varint.SizeOf((ulong)node.Size);
+        TagSize + NumberSize(node.Index) + TagSize + 1 + NodeHash.Size + TagSize + NumberSize(node.Size);
+
+    // Sizes are asked for before a byte is written, so that a number nobody can hold never leaves half a frame behind.
+    private static int NumberSize(long value)
+    {
+        if (value < 0 || (ulong)value > Varint.MaxValue)
+            throw new ArgumentOutOfRangeException(nameof(value), value, "peers cannot represent numbers above 2^53-1");
+        return Varint.SizeOf((ulong)value);
+    }
 
     private static int WriteNumber(Span<byte> into, int field, ulong value)
     {

@@ -46,11 +46,14 @@ internal sealed class FrameReader(XSalsa20Stream cipher, IFrameRules rules) : ID
     public int Capacity => _buffer.Length;
 
     /// <summary>Deciphers the next bytes of the stream; frames handed out before are gone.</summary>
-    public void Fill(ReadOnlySpan<byte> received)
+    public void Fill(in ReadOnlySequence<byte> received)
     {
-        MakeRoom(received.Length);
-        cipher.Apply(received, _buffer.AsSpan(_end));
-        _end += received.Length;
+        MakeRoom(checked((int)received.Length));
+        foreach (ReadOnlyMemory<byte> piece in received)
+        {
+            cipher.Apply(piece.Span, _buffer.AsSpan(_end));
+            _end += piece.Length;
+        }
     }
 
     /// <summary>Takes the next whole frame.</summary>

@@ -8,7 +8,10 @@ public interface ITransport : IAsyncDisposable
     /// <summary>Bytes from the peer.</summary>
     PipeReader Input { get; }
 
-    /// <summary>Bytes to the peer; back-pressure comes from <see cref="PipeWriter.FlushAsync"/>.</summary>
+    /// <summary>
+    /// Bytes to the peer; back-pressure comes from <see cref="PipeWriter.FlushAsync"/>. Completing it ends our half of the stream (FIN)
+    /// and leaves <see cref="Input"/> open.
+    /// </summary>
     PipeWriter Output { get; }
 
     /// <summary>Address for messages and per-address limits, "host:port".</summary>
@@ -19,4 +22,7 @@ public interface ITransport : IAsyncDisposable
 
     /// <summary>Tears the stream down at once, from any thread.</summary>
     void Abort();
+
+    /// <summary>The peer proved that it has the key: limits on strangers no longer count this connection (wire-protocol.md §9.1).</summary>
+    void MarkAuthenticated() { }
 }

@@ -31,10 +31,11 @@ internal static class ProtocolViolation
     [DoesNotReturn] public static void ThrowTooManyUnknown() => Throw("too many feeds that are unknown here");
     [DoesNotReturn] public static void ThrowJunkFlood() => Throw("more than 100 keep-alives or frames without meaning in a second");
 
-    [DoesNotReturn] public static void ThrowLateHandshake() => Throw("no Feed and Handshake within 10 s");
-    [DoesNotReturn] public static void ThrowSlowFrame() => Throw("a frame that arrives at less than 1 KiB/s");
-    [DoesNotReturn] public static void ThrowSilent() => Throw("nothing received for 20 s");
-    [DoesNotReturn] public static void ThrowNotReading() => Throw("32 MiB are waiting and the remote does not read them");
+    // What a clock or a sender notices is handed to WireConnection.Close instead of being thrown where nobody reads.
+    public static ProtocolViolationException LateHandshake() => new("no Feed and Handshake within 10 s");
+    public static ProtocolViolationException SlowFrame() => new("a frame that arrives at less than 1 KiB/s");
+    public static ProtocolViolationException Silent() => new("nothing received for 20 s");
+    public static ProtocolViolationException NotReading() => new("32 MiB are waiting and the remote does not read them");
 
     [DoesNotReturn]
     private static void Throw(string message) => throw new ProtocolViolationException(message);

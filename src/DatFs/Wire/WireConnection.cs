@@ -1,103 +1,147 @@
+using System.Security.Cryptography;
 using DatFs.Crypto;
-using DatFs.Feeds;
 
 namespace DatFs.Wire;
 
 /// <summary>
 /// One encrypted connection to a peer and its channels (wire-protocol.md §2, §3): the public door of this folder.
-/// CONTRACT SKELETON, bodies follow.
+/// Owns the transport, both cipher streams, the two channel numberings and every deadline of §9.1. One loop reads and calls the
+/// handler, one call at a time; one loop writes. Sending, <see cref="Open"/> and <see cref="Close"/> are safe from any thread,
+/// the handler included. Bytes enter the output in the order in which the cipher saw them: both happen under one lock.
+/// Nothing leaves before <see cref="RunAsync"/>, so what is opened and sent until then travels in the first flight.
+/// A remote that breaks a rule costs its own connection and nothing else. Used by replication only.
 /// </summary>
-public sealed class WireConnection : IAsyncDisposable
+public sealed partial class WireConnection : IAsyncDisposable, IFrameRules
 {
-    /// <summary>Takes over the transport. With <paramref name="firstFeed"/> the first flight (Feed, Handshake) leaves at once; without, the remote's Feed is awaited (§3.2).</summary>
-    public WireConnection(ITransport transport, IWireHandler handler, WireOptions options, FeedKey? firstFeed) => throw new NotImplementedException();
+    // After the remote ended its half in order, what we still have to say gets this long.
+    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(5);
 
-    /// <summary>The transport's name for the remote.</summary>
-    public string RemoteName => throw new NotImplementedException();
-    /// <summary>The remote's handshake, once it came.</summary>
-    public HandshakeMessage? RemoteHandshake => throw new NotImplementedException();
-    /// <summary>Bytes received and sent.</summary>
-    public (long Received, long Sent) Traffic => throw new NotImplementedException();
-
-    /// <summary>Reads and dispatches until the connection ends; never throws, the reason goes to <see cref="IWireHandler.OnClosed"/>.</summary>
-    public Task RunAsync(CancellationToken ct) => throw new NotImplementedException();
-
-    /// <summary>Opens a feed on this connection: sends Feed, answers the channel. A second call for the same feed answers the same channel.</summary>
-    public WireChannel Open(FeedKey key) => throw new NotImplementedException();
+    private readonly Lock _gate = new();
+    private readonly ITransport _transport;
+    private readonly IWireHandler _handler;
+    private readonly WireOptions _options;
+    private readonly TimeProvider _time;
+    private readonly HandshakeMessage _handshake;
+    private readonly CancellationTokenSource _closing = new();
+    private bool _running;
+    private bool _closed;
+    private Exception? _reason;
 
     /// <summary>
-    /// Holds frames back until disposed and then writes them in one piece (corking). Nested calls count.
+    /// Takes over the transport. With <paramref name="firstFeed"/> the first flight (Feed, Handshake) is prepared and leaves with
+    /// <see cref="RunAsync"/>; without, the remote's Feed is awaited (§3.2).
     /// </summary>
-    public Cork Cork() => throw new NotImplementedException();
+    public WireConnection(ITransport transport, IWireHandler handler, WireOptions options, FeedKey? firstFeed)
+    {
+        _transport = transport;
+        _handler = handler;
+        _options = options;
+        _time = options.Time;
+        _handshake = options.ToHandshake();
+        if (firstFeed is { } key) SendFirstFlight(key);
+    }
 
-    /// <summary>Completes when what was queued is below the back-pressure limit.</summary>
-    public ValueTask DrainAsync(CancellationToken ct) => throw new NotImplementedException();
+    /// <summary>The transport's name for the remote.</summary>
+    public string RemoteName => _transport.RemoteName;
+    /// <summary>True when this side opened the connection.</summary>
+    public bool Initiator => _transport.Initiator;
+    /// <summary>The remote's handshake, once it came.</summary>
+    public HandshakeMessage? RemoteHandshake { get; private set; }
+    /// <summary>Bytes received and sent.</summary>
+    public (long Received, long Sent) Traffic => (Interlocked.Read(ref _received), Interlocked.Read(ref _sent));
+    /// <summary>Malformed frames that were dropped (§2.4).</summary>
+    public long DroppedFrames => Interlocked.Read(ref _droppedFrames);
 
-    /// <summary>Ends our half of the stream after what is queued (FIN).</summary>
-    public void End() => throw new NotImplementedException();
-    /// <summary>Closes at once; <paramref name="reason"/> reaches the log and OnClosed.</summary>
-    public void Close(Exception? reason) => throw new NotImplementedException();
-    /// <inheritdoc/>
-    public ValueTask DisposeAsync() => throw new NotImplementedException();
-}
+    /// <summary>Reads and dispatches until the connection ends; never throws, the reason goes to <see cref="IWireHandler.OnClosed"/>. Call once.</summary>
+    public async Task RunAsync(CancellationToken ct)
+    {
+        if (Interlocked.Exchange(ref _running, true)) throw new DatException(DatError.Invalid, "the connection runs already");
+        using CancellationTokenRegistration stop = ct.UnsafeRegister(
+            static (self, token) => ((WireConnection)self!).Close(new OperationCanceledException(token)), this);
+        Exception? reason = null;
+        ITimer tick = StartDeadlines();
+        try
+        {
+            Uncork();
+            await ReceiveAsync();
+            End();
+            await WriterAsync().WaitAsync(s_farewell, _time, _closing.Token);
+        }
+        catch (Exception e)
+        {
+            reason = e;
+        }
 
-/// <summary>One feed on one connection. Send methods queue and never block; they are safe from any thread.</summary>
-public sealed class WireChannel
-{
-    internal WireChannel() { }
-    /// <summary>The connection.</summary>
-    public WireConnection Connection => throw new NotImplementedException();
-    /// <summary>The feed's key.</summary>
-    public FeedKey Key => throw new NotImplementedException();
-    /// <summary>True once the remote opened it too.</summary>
-    public bool RemoteOpen => throw new NotImplementedException();
-    /// <summary>Free for the owner of the channel's replication state.</summary>
-    public object? State { get; set; }
+        Close(reason);
+        await tick.DisposeAsync();
+        await ReleaseAsync();
+        _handler.OnClosed(this, _reason);
+    }
 
-    /// <summary>Sends Info.</summary>
-    public void Send(InfoMessage message) => throw new NotImplementedException();
-    /// <summary>Sends Have.</summary>
-    public void Send(HaveMessage message) => throw new NotImplementedException();
-    /// <summary>Sends Unhave; Length 1 is left out as the reference does.</summary>
-    public void Send(UnhaveMessage message) => throw new NotImplementedException();
-    /// <summary>Sends Want.</summary>
-    public void Send(WantMessage message) => throw new NotImplementedException();
-    /// <summary>Sends Request.</summary>
-    public void Send(RequestMessage message) => throw new NotImplementedException();
-    /// <summary>Sends Cancel.</summary>
-    public void Send(CancelMessage message) => throw new NotImplementedException();
-    /// <summary>Sends Data; the value is copied (and encrypted) before the call returns.</summary>
-    public void Send(Proof proof) => throw new NotImplementedException();
-    /// <summary>Sends an extension message; false when the remote does not know the name.</summary>
-    public bool SendExtension(string name, ReadOnlySpan<byte> payload) => throw new NotImplementedException();
-}
+    /// <summary>Ends our half of the stream after what is queued (FIN); what is sent later is dropped.</summary>
+    public void End()
+    {
+        lock (_gate)
+        {
+            _ending = true;
+            StartWriter();
+        }
+    }
 
-/// <summary>Held-back frames; see <see cref="WireConnection.Cork"/>.</summary>
-public readonly struct Cork : IDisposable
-{
-    private readonly WireConnection? _connection;
-    internal Cork(WireConnection connection) => _connection = connection;
-    /// <inheritdoc/>
-    public void Dispose() => _ = _connection;
-}
+    /// <summary>Closes at once; <paramref name="reason"/> reaches <see cref="IWireHandler.OnClosed"/>. The first reason counts.</summary>
+    public void Close(Exception? reason)
+    {
+        TaskCompletionSource? drained;
+        lock (_gate)
+        {
+            if (_closed) return;
+            _closed = true;
+            _reason = reason;
+            drained = _drained;
+        }
 
-/// <summary>Settings of a connection.</summary>
-public sealed record WireOptions
-{
-    /// <summary>Our handshake id, 32 bytes: one per drive and process.</summary>
-    public required ReadOnlyMemory<byte> Id { get; init; }
-    /// <summary>Handshake.live.</summary>
-    public bool Live { get; init; } = true;
-    /// <summary>Handshake.ack: ask the remote to acknowledge blocks.</summary>
-    public bool Ack { get; init; }
-    /// <summary>Handshake.userData, or null.</summary>
-    public ReadOnlyMemory<byte>? UserData { get; init; }
-    /// <summary>Extension names; sent sorted.</summary>
-    public IReadOnlyList<string> Extensions { get; init; } = [];
-    /// <summary>Channels of feeds we never opened that a remote may hold open (§9.1): 32, or 256 while the drive's kind is unknown.</summary>
-    public int MaxUnknownChannels { get; init; } = 32;
-    /// <summary>Clock: keep-alive and timeouts.</summary>
-    public TimeProvider Time { get; init; } = TimeProvider.System;
-    /// <summary>Source of the 24-byte nonce; tests of recorded sessions fix it. Null = the operating system's generator.</summary>
-    public Action<Memory<byte>>? FillNonce { get; init; }
+        // Off this thread: a caller may hold locks that the woken read loop's handler needs.
+        _ = _closing.CancelAsync();
+        drained?.TrySetResult();
+        _transport.Abort();
+    }
+
+    /// <summary>Closes at once. Does not wait for <see cref="RunAsync"/>, so the handler may call it.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Close(null);
+        if (!Interlocked.Exchange(ref _running, true)) await ReleaseAsync();
+    }
+
+    private async Task ReleaseAsync()
+    {
+        await WriterAsync();
+        await _transport.DisposeAsync();
+        lock (_gate)
+        {
+            _output.Clear();
+            _sendCipher?.Dispose();
+        }
+
+        _frames?.Dispose();
+    }
+
+    private void SendFirstFlight(FeedKey key)
+    {
+        byte[] nonce = new byte[XSalsa20Stream.NonceSize];
+        if (_options.FillNonce is { } fill) fill(nonce);
+        else RandomNumberGenerator.Fill(nonce);
+        DiscoveryKey discoveryKey = key.ToDiscoveryKey();
+        lock (_gate)
+        {
+            WireChannel channel = new(this, _channels.Count, key, discoveryKey);
+            _channels.Add(discoveryKey, channel);
+            _nonce = nonce;
+            Append(channel.Number, FrameType.Feed, MessageCodec.Encode(discoveryKey, nonce));
+            _sendCipher = new XSalsa20Stream(key, nonce);
+            Append(channel.Number, FrameType.Handshake, MessageCodec.Encode(_handshake));
+            _first = channel;
+            StartWriter();
+        }
+    }
 }

@@ -1,0 +1,75 @@
+using System.Buffers;
+using DatFs.Crypto;
+using DatFs.Encoding;
+using DatFs.Evidence;
+using DatFs.Wire;
+using Google.Protobuf;
+
+namespace DatFs.Unit;
+
+/// <summary>A peer that knows the cipher and no manners: it sends whatever bytes a test wants.</summary>
+internal sealed class RawPeer(MemoryTransport transport, FeedKey key) : IDisposable
+{
+    private readonly byte[] _nonce = [.. Enumerable.Range(1, XSalsa20Stream.NonceSize).Select(i => (byte)i)];
+    private XSalsa20Stream? _cipher;
+
+    public void Dispose() => _cipher?.Dispose();
+
+    /// <summary>Feed in clear; what follows is enciphered.</summary>
+    public async Task SendFeedAsync(FeedKey? named = null, byte[]? nonce = null)
+    {
+        nonce ??= _nonce;
+        byte[] frame = Frame(0, FrameType.Feed, MessageCodec.Encode((named ?? key).ToDiscoveryKey(), nonce).ToByteArray());
+        _cipher = new XSalsa20Stream(key, nonce);
+        await transport.Output.WriteAsync(frame);
+    }
+
+    /// <summary>Feed and Handshake.</summary>
+    public async Task GreetAsync(params string[] extensions)
+    {
+        await SendFeedAsync();
+        HandshakeMessage handshake = new(WireConnectionTests.Id("raw"), true, null, extensions, false);
+        await SendAsync(Frame(0, FrameType.Handshake, MessageCodec.Encode(handshake).ToByteArray()));
+    }
+
+    public async Task OpenAsync(int channel, FeedKey feed) =>
+        await SendAsync(Frame(channel, FrameType.Feed, MessageCodec.Encode(feed.ToDiscoveryKey(), default).ToByteArray()));
+
+    public async Task SendAsync(int channel, FrameType type, string body) => await SendAsync(Frame(channel, type, Convert.FromHexString(body)));
+
+    /// <summary>Only the length and header of a frame that never comes.</summary>
+    public async Task SendHeaderAsync(int channel, FrameType type, int length)
+    {
+        byte[] bytes = new byte[16];
+        int at = Varint.Write(bytes, (ulong)length);
+        at += Varint.Write(bytes.AsSpan(at), (ulong)(channel << 4 | (int)type));
+        await SendAsync(bytes[..at]);
+    }
+
+    public async Task SendAsync(byte[] plaintext)
+    {
+        byte[] bytes = [.. plaintext];
+        _cipher!.Apply(bytes);
+        await transport.Output.WriteAsync(bytes);
+    }
+
+    public async Task SendClearAsync(byte[] bytes) => await transport.Output.WriteAsync(bytes);
+
+    /// <summary>Reads exactly so many bytes of what the other side writes, as they are.</summary>
+    public async Task<byte[]> ReadAsync(int count)
+    {
+        var read = await transport.Input.ReadAtLeastAsync(count);
+        byte[] bytes = read.Buffer.Slice(0, count).ToArray();
+        transport.Input.AdvanceTo(read.Buffer.GetPosition(count));
+        return bytes;
+    }
+
+    public static byte[] Frame(int channel, FrameType type, byte[] body)
+    {
+        byte[] head = new byte[16];
+        int header = channel << 4 | (int)type;
+        int at = Varint.Write(head, (ulong)(Varint.SizeOf((ulong)header) + body.Length));
+        at += Varint.Write(head.AsSpan(at), (ulong)header);
+        return [.. head[..at], .. body];
+    }
+}

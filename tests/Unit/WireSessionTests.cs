@@ -1,0 +1,274 @@
+using System.Buffers;
+using System.Text.Json;
+using DatFs.Crypto;
+using DatFs.Encoding;
+using DatFs.Evidence;
+using DatFs.Feeds;
+using DatFs.Wire;
+using FluentAssertions;
+using Xunit;
+
+namespace DatFs.Unit;
+
+/// <summary>Recorded connections of the reference, read and spoken by ours (wire-protocol.md §10 points 5 and 6).</summary>
+public sealed class WireSessionTests
+{
+    private static readonly string[] s_directions = ["a->b", "b->a"];
+
+    public static TheoryData<string> Sessions => new(
+        Directory.GetFiles(Vectors.PathOf("wire"), "session-*.json").Select(path => Path.GetFileName(path)).Order());
+
+    public static TheoryData<string, string, int?> Replays
+    {
+        get
+        {
+            TheoryData<string, string, int?> rows = [];
+            foreach (string session in Directory.GetFiles(Vectors.PathOf("wire"), "session-*.json").Order())
+            {
+                foreach (string us in new[] { "a", "b" })
+                {
+                    rows.Add(Path.GetFileName(session), us, null);
+                    rows.Add(Path.GetFileName(session), us, 7);
+                }
+            }
+
+            return rows;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Sessions))]
+    public void Both_directions_decipher_to_the_recorded_frames(string file)
+    {
+        Session session = new(file);
+        foreach (string direction in s_directions)
+        {
+            List<JsonElement> recorded = session.Frames(direction);
+            foreach (int seed in new[] { 1, 2, 3 })
+            {
+                List<(string Hex, Frame Frame)> frames = ReadAll(session, direction, new Random(seed));
+                frames.Select(f => f.Hex).Should().Equal(recorded.Skip(1).Select(f => f.GetProperty("hex").GetString()), "{0} {1} cut by seed {2}", file, direction, seed);
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Sessions))]
+    public void Every_frame_decodes_to_the_recorded_fields_and_encodes_to_the_recorded_bytes(string file)
+    {
+        foreach (JsonElement frame in new Session(file).AllFrames)
+        {
+            if (!frame.TryGetProperty("typeId", out JsonElement typeId) || typeId.GetInt32() == (int)FrameType.Extension) continue;
+            FrameType type = (FrameType)typeId.GetInt32();
+            byte[] body = BodyOf(frame);
+            WireFields.Of(type, body).ShouldBe(frame.GetProperty("fields"), $"{file} at {frame.GetProperty("offset")}");
+            Reencode(type, body, frame).Should().Equal(body, "{0} at {1}", file, frame.GetProperty("offset"));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Replays))]
+    public async Task We_take_the_place_of_either_peer(string file, string us, int? fragmentSeed)
+    {
+        Session session = new(file);
+        string outgoing = us == "a" ? "a->b" : "b->a", incoming = us == "a" ? "b->a" : "a->b";
+        HandshakeMessage own = session.HandshakeOf(outgoing);
+        List<string> expected = session.MessagesOf(incoming, own.Extensions);
+
+        // Every feed the remote names is opened; requests make room for the Data that the recorded peer had asked for.
+        WireRecorder recorder = new()
+        {
+            RemoteFeed = (connection, discoveryKey) => connection.Open(session.KeyOf(discoveryKey)),
+            Opened = channel =>
+            {
+                for (int i = 0; i < 64; i++) channel.Send(new RequestMessage(i, 0, false, 0));
+            },
+        };
+        (MemoryTransport remote, MemoryTransport local) = MemoryTransport.CreatePair(fragmentSeed);
+        WireOptions options = new()
+        {
+            Id = own.Id,
+            Live = own.Live,
+            Ack = own.Ack,
+            UserData = own.UserData,
+            Extensions = own.Extensions,
+            FillNonce = nonce => session.NonceOf(outgoing).CopyTo(nonce),
+        };
+        await using WireConnection connection = new(local, recorder, options, session.FirstKey);
+        Task run = connection.RunAsync(CancellationToken.None);
+
+        byte[] firstFlight = session.FirstFlight(outgoing);
+        var sent = await remote.Input.ReadAtLeastAsync(firstFlight.Length);
+        sent.Buffer.Slice(0, firstFlight.Length).ToArray().Should().Equal(firstFlight);
+        remote.Input.AdvanceTo(sent.Buffer.End);
+        Task discard = DiscardAsync(remote);
+
+        await remote.Output.WriteAsync(session.BytesOf(incoming));
+        await remote.Output.CompleteAsync();
+        Exception? reason = await recorder.ClosedAsync();
+        await run;
+        await discard;
+
+        reason.Should().BeNull();
+        connection.DroppedFrames.Should().Be(0);
+        connection.Traffic.Received.Should().Be(session.BytesOf(incoming).Length);
+        recorder.Rest().Where(IsMessage).Should().Equal(expected);
+        recorder.Handshake!.Id.ToArray().Should().Equal(session.HandshakeOf(incoming).Id.ToArray());
+    }
+
+    private static bool IsMessage(string line) => line != "handshake" && line.Split(' ')[0] is not ("open" or "feed" or "closed");
+
+    private static async Task DiscardAsync(MemoryTransport transport)
+    {
+        while (true)
+        {
+            var read = await transport.Input.ReadAsync();
+            transport.Input.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted) return;
+        }
+    }
+
+    private static List<(string Hex, Frame Frame)> ReadAll(Session session, string direction, Random random)
+    {
+        byte[] stream = session.BytesOf(direction);
+        using FrameReader reader = new(new XSalsa20Stream(session.FirstKey, session.NonceOf(direction)), new AnyLength());
+        List<(string, Frame)> frames = [];
+        for (int at = session.ClearLength(direction); at < stream.Length;)
+        {
+            int count = Math.Min(random.Next(1, 200), stream.Length - at);
+            reader.Fill(new ReadOnlySequence<byte>(stream, at, count));
+            at += count;
+            while (reader.TryRead(out Frame frame)) frames.Add((WholeFrame(frame), frame));
+        }
+
+        reader.HasPartial.Should().BeFalse();
+        return frames;
+    }
+
+    private static string WholeFrame(Frame frame)
+    {
+        if (frame.IsKeepAlive) return "00";
+        byte[] head = new byte[16];
+        int header = frame.Channel << 4 | (int)frame.Type!.Value;
+        int at = Varint.Write(head, (ulong)(Varint.SizeOf((ulong)header) + frame.Body.Length));
+        at += Varint.Write(head.AsSpan(at), (ulong)header);
+        return Convert.ToHexStringLower(head.AsSpan(0, at)) + Convert.ToHexStringLower(frame.Body.Span);
+    }
+
+    /// <summary>From the fields that were on the wire; where the record shortens a long value, from what we decoded.</summary>
+    private static byte[] Reencode(FrameType type, byte[] body, JsonElement frame)
+    {
+        if (type == FrameType.Data)
+        {
+            DataCodec.TryDecode(body, out Proof? proof).Should().BeTrue();
+            return WireFields.Encode(proof!);
+        }
+
+        string[] names = type switch
+        {
+            FrameType.Feed => ["discoveryKey", "nonce"],
+            FrameType.Handshake => ["id", "live", "userData", "extensions", "ack"],
+            FrameType.Info => ["uploading", "downloading"],
+            FrameType.Have => ["start", "length", "bitfield", "ack"],
+            FrameType.Request => ["index", "bytes", "hash", "nodes"],
+            FrameType.Cancel => ["index", "bytes", "hash"],
+            _ => ["start", "length"],
+        };
+        Dictionary<string, JsonElement> present = frame.GetProperty("present").EnumerateArray()
+            .Select(number => names[number.GetInt32() - 1])
+            .Distinct()
+            .ToDictionary(name => name, name => frame.GetProperty("fields").GetProperty(name));
+        return WireFields.Encode(type, JsonSerializer.SerializeToElement(present));
+    }
+
+    private static byte[] BodyOf(JsonElement frame)
+    {
+        ReadOnlySpan<byte> bytes = frame.Hex("hex");
+        Varint.TryRead(ref bytes, out _).Should().BeTrue();
+        Varint.TryRead(ref bytes, out _).Should().BeTrue();
+        return bytes.ToArray();
+    }
+
+    private sealed class AnyLength : IFrameRules
+    {
+        public int MaxLength(int channel, FrameType type) => FrameReader.MaxFrameLength;
+    }
+
+    private sealed class Session(string file)
+    {
+        private readonly JsonElement _root = Vectors.Json("wire/" + file);
+
+        public IEnumerable<JsonElement> AllFrames => _root.GetProperty("frames").EnumerateArray();
+
+        public FeedKey FirstKey
+        {
+            get
+            {
+                string label = _root.GetProperty("streams").GetProperty("a->b").GetProperty("firstFeed").GetString()!;
+                return FeedKey.From(_root.GetProperty("feeds").EnumerateArray().Single(f => f.GetProperty("name").GetString() == label).Hex("key"));
+            }
+        }
+
+        public byte[] BytesOf(string direction) => Stream(direction).Hex("ciphertext")!;
+
+        public byte[] NonceOf(string direction) => Stream(direction).Hex("nonce")!;
+
+        public int ClearLength(string direction) => Stream(direction).GetProperty("clearLength").GetInt32();
+
+        public FeedKey KeyOf(DiscoveryKey discoveryKey) => FeedKey.From(_root.GetProperty("feeds").EnumerateArray()
+            .Single(f => f.GetProperty("discoveryKey").GetString() == discoveryKey.ToHex()).Hex("key"));
+
+        public List<JsonElement> Frames(string direction) =>
+            [.. AllFrames.Where(f => f.GetProperty("dir").GetString() == direction && f.TryGetProperty("hex", out _))];
+
+        public HandshakeMessage HandshakeOf(string direction)
+        {
+            MessageCodec.TryDecode(BodyOf(Frames(direction)[1]), out HandshakeMessage? handshake).Should().BeTrue();
+            return handshake!;
+        }
+
+        public byte[] FirstFlight(string direction) =>
+            BytesOf(direction)[..(ClearLength(direction) + Frames(direction)[1].Hex("hex")!.Length)];
+
+        /// <summary>As a handler that opens every feed hears them.</summary>
+        public List<string> MessagesOf(string direction, IReadOnlyList<string> sharedNames)
+        {
+            List<string> lines = [];
+            IReadOnlyList<string> names = HandshakeOf(direction).Extensions;
+            foreach (JsonElement frame in Frames(direction))
+            {
+                byte[] body = BodyOf(frame);
+                switch ((FrameType)frame.GetProperty("typeId").GetInt32())
+                {
+                    case FrameType.Info when MessageCodec.TryDecode(body, out InfoMessage info):
+                        lines.Add(WireRecorder.Format(info));
+                        break;
+                    case FrameType.Have when MessageCodec.TryDecode(body, out HaveMessage have):
+                        lines.Add(WireRecorder.Format(have));
+                        break;
+                    case FrameType.Unhave when MessageCodec.TryDecode(body, out UnhaveMessage unhave):
+                        lines.Add(WireRecorder.Format(unhave));
+                        break;
+                    case FrameType.Want when MessageCodec.TryDecode(body, out WantMessage want):
+                        lines.Add(WireRecorder.Format(want));
+                        break;
+                    case FrameType.Request when MessageCodec.TryDecode(body, out RequestMessage request):
+                        lines.Add(WireRecorder.Format(request));
+                        break;
+                    case FrameType.Data when DataCodec.TryDecode(body, out Proof? proof):
+                        lines.Add(WireRecorder.Format(proof!));
+                        break;
+                    case FrameType.Extension when sharedNames.Contains(names[body[0]]):
+                        lines.Add($"extension {names[body[0]]} {Convert.ToHexStringLower(body.AsSpan(1))}");
+                        break;
+                    default:
+                        break;
+                }
+            }
+
+            return lines;
+        }
+
+        private JsonElement Stream(string direction) => _root.GetProperty("streams").GetProperty(direction);
+    }
+}
