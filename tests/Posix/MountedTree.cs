@@ -47,6 +47,20 @@ internal sealed class MountedTree : IAsyncDisposable
 /// <summary>Programs run from tests, each with a time limit of its own.</summary>
 internal static class Shell
 {
+    /// <summary>This program in one of its other roles (Program.Main).</summary>
+    public static Process StartSelf(params string[] arguments) =>
+        Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "DatMount.Posix.dll"), .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardInput = true,
+        })!;
+
+    /// <summary>Waits for a condition another process or thread brings about.</summary>
+    public static void Until(Func<bool> condition, string what)
+    {
+        if (!SpinWait.SpinUntil(condition, TimeSpan.FromSeconds(20))) throw new TimeoutException("never came: " + what);
+    }
+
     public static async Task<(int Exit, string Out, string Error)> RunAsync(string program, params string[] arguments)
     {
         using Process process = Start(program, arguments);

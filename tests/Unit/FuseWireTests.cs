@@ -114,6 +114,20 @@ public sealed class FuseWireTests
     }
 
     [Fact]
+    public async Task Names_over_the_bound_are_refused_as_the_kernel_lets_them_through()
+    {
+        var fs = new TreeFs(FuseHarness.Caps());
+        fs.File("a", "x");
+        await using FuseHarness harness = await FuseHarness.StartAsync(fs);
+        string name = new('x', 256);
+        (await harness.AskAsync(Opcode.Lookup, 1, w => w.Name(name))).Error().Should().Be(-36);
+        (await harness.AskAsync(Opcode.MkDir, 1, w => w.U32(0).U32(0).Name(name))).Error().Should().Be(-36);
+        (await harness.AskAsync(Opcode.Create, 1, w => w.U64(0).U64(0).Name(name))).Error().Should().Be(-36);
+        (await harness.AskAsync(Opcode.Rename, 1, w => w.U64(1).Name("a").Name(name))).Error().Should().Be(-36);
+        (await harness.AskAsync(Opcode.MkDir, 1, w => w.U32(0).U32(0).Name(name[1..]))).Error().Should().Be(0);
+    }
+
+    [Fact]
     public async Task Getattr_answers_attributes_with_the_node_s_own_time()
     {
         var fs = new TreeFs(FuseHarness.Caps());

@@ -21,7 +21,7 @@ internal static class DirectMount
         throw errno switch
         {
             Errno.EPERM => new MountException(MountFailure.AccessDenied,
-                "mounting is not permitted here; run as root, or as an ordinary user with fuse3 installed"),
+                "mounting is not permitted here; run as root or with fuse3 installed, and give a container the right to mount (--cap-add SYS_ADMIN)"),
             Errno.EBUSY => new MountException(MountFailure.Busy, $"{path} is busy; unmount what is there first"),
             Errno.ENODEV => new MountException(MountFailure.NoDevice, "this kernel has no FUSE; load it: modprobe fuse"),
             _ => new MountException(MountFailure.Other, $"mounting on {path} failed: {Marshal.GetPInvokeErrorMessage(errno)}"),

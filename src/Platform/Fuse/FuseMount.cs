@@ -67,9 +67,9 @@ public sealed class FuseMount : IAsyncDisposable
             Gid = options.Gid ?? Libc.EffectiveGroup(),
             Time = options.Time,
         }, logger);
-        session.Start();
         string number = MountTable.At(path)?.Device ?? "";
         var mount = new FuseMount(session, path, number, options, watched, logger);
+        session.Start();
         try
         {
             await session.Ready.WaitAsync(ct);
@@ -77,6 +77,7 @@ public sealed class FuseMount : IAsyncDisposable
         catch
         {
             await Unmounting.TryAsync(path, lazy: true, CancellationToken.None);
+            await mount.Completion;
             throw;
         }
 

@@ -32,6 +32,7 @@ internal sealed partial class FuseSession
         CreateIn body = request.Body<CreateIn>();
         OpenMode mode = Mode(body.Flags);
         ReadOnlyMemory<byte> name = request.Name(16);
+        if (Refused(request, name)) return;
         Result<(NodeInfo Info, IFileHandle Handle)> created =
             await _fs.CreateAsync(request.Node, name, mode, Permissions(body.Mode, body.Umask), request.Caller, request.Token);
         if (!created.Ok)

@@ -12,6 +12,7 @@ internal sealed partial class FuseSession
     private async ValueTask LookupAsync(FuseRequest request)
     {
         ReadOnlyMemory<byte> name = request.Name(0);
+        if (Refused(request, name)) return;
         Result<NodeInfo> found = await _fs.LookupAsync(request.Node, name, request.Token);
         if (found.Ok) SendEntry(request, name, found.Value);
         else if (found.Error == FsError.NotFound && _caps.NegativeTtl > TimeSpan.Zero) _reply.Send(request, _attributes.NoEntry());
@@ -96,6 +97,7 @@ internal sealed partial class FuseSession
 
     private async ValueTask MakeAsync(FuseRequest request, ReadOnlyMemory<byte> name, NodeKind kind, uint mode, ReadOnlyMemory<byte> target)
     {
+        if (Refused(request, name)) return;
         Result<NodeInfo> made = await _fs.MakeAsync(request.Node, name, kind, mode, target, request.Caller, request.Token);
         if (made.Ok) SendEntry(request, name, made.Value);
         else _reply.Fail(request, Errno.From(made.Error));
@@ -126,8 +128,10 @@ internal sealed partial class FuseSession
         return ValueTask.CompletedTask;
     }
 
-    private async ValueTask RenameAsync(FuseRequest request, ReadOnlyMemory<byte> from, NodeId toDirectory, ReadOnlyMemory<byte> to, RenameMode mode) =>
-        SendOutcome(request, await _fs.RenameAsync(request.Node, from, toDirectory, to, mode, request.Token));
+    private async ValueTask RenameAsync(FuseRequest request, ReadOnlyMemory<byte> from, NodeId toDirectory, ReadOnlyMemory<byte> to, RenameMode mode)
+    {
+        if (!Refused(request, to)) SendOutcome(request, await _fs.RenameAsync(request.Node, from, toDirectory, to, mode, request.Token));
+    }
 
     private async ValueTask StatFsAsync(FuseRequest request)
     {
@@ -208,6 +212,14 @@ internal sealed partial class FuseSession
 
     private async ValueTask RemoveXattrAsync(FuseRequest request) =>
         SendOutcome(request, await _fs.RemoveXattrAsync(request.Node, request.Name(0), request.Token));
+
+    /// <summary>The kernel lets names of up to 1024 bytes through.</summary>
+    private bool Refused(FuseRequest request, ReadOnlyMemory<byte> name)
+    {
+        if (name.Length <= _caps.MaxName) return false;
+        _reply.Fail(request, Errno.ENAMETOOLONG);
+        return true;
+    }
 
     private void SendEntry(FuseRequest request, ReadOnlyMemory<byte> name, in NodeInfo info)
     {
