@@ -73,25 +73,3 @@ public sealed partial class Feed : IAsyncDisposable
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => throw new NotImplementedException();
 }
-
-/// <summary>How a feed is opened.</summary>
-public sealed record FeedOptions
-{
-    /// <summary>The key expected; null = whatever is stored, or a new pair when <see cref="CreateKeyPair"/>.</summary>
-    public FeedKey? Key { get; init; }
-    /// <summary>Create a key pair where nothing is stored.</summary>
-    public bool CreateKeyPair { get; init; }
-    /// <summary>The 64-byte secret key, where it is kept elsewhere (hyperdrive content, the dat tool).</summary>
-    public byte[]? SecretKey { get; init; }
-    /// <summary>Never write to the files (someone else's folder).</summary>
-    public bool ReadOnly { get; init; }
-    /// <summary>Check each block against its leaf hash when it is read (dat folders: files change under us).</summary>
-    public bool VerifyReads { get; init; }
-    /// <summary>Clock.</summary>
-    public TimeProvider Time { get; init; } = TimeProvider.System;
-}
-
-/// <summary>The six files of a feed in one of the layouts of hypercore.md §17.</summary>
-public sealed class FeedFiles
-{
-}
