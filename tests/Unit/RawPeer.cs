@@ -16,20 +16,22 @@ internal sealed class RawPeer(MemoryTransport transport, FeedKey key) : IDisposa
     public void Dispose() => _cipher?.Dispose();
 
     /// <summary>Feed in clear; what follows is enciphered.</summary>
-    public async Task SendFeedAsync(FeedKey? named = null, byte[]? nonce = null)
+    public async Task SendFeedAsync(FeedKey? named = null, int padding = 0)
     {
-        nonce ??= _nonce;
-        byte[] frame = Frame(0, FrameType.Feed, MessageCodec.Encode((named ?? key).ToDiscoveryKey(), nonce).ToByteArray());
-        _cipher = new XSalsa20Stream(key, nonce);
-        await transport.Output.WriteAsync(frame);
+        byte[] body = MessageCodec.Encode((named ?? key).ToDiscoveryKey(), _nonce).ToByteArray();
+        byte[] unknown = padding == 0 ? [] : [0x4a, (byte)(padding - 2), .. new byte[padding - 2]];
+        _cipher = new XSalsa20Stream(key, _nonce);
+        await transport.Output.WriteAsync(Frame(0, FrameType.Feed, [.. body, .. unknown]));
     }
 
-    /// <summary>Feed and Handshake.</summary>
-    public async Task GreetAsync(params string[] extensions)
+    public async Task SendHandshakeAsync(byte[] id, params string[] extensions) =>
+        await SendAsync(Frame(0, FrameType.Handshake, MessageCodec.Encode(new HandshakeMessage(id, true, null, extensions, false)).ToByteArray()));
+
+    /// <summary>Feed and Handshake, 102 bytes when nothing is added.</summary>
+    public async Task GreetAsync(int padding = 0, params string[] extensions)
     {
-        await SendFeedAsync();
-        HandshakeMessage handshake = new(WireConnectionTests.Id("raw"), true, null, extensions, false);
-        await SendAsync(Frame(0, FrameType.Handshake, MessageCodec.Encode(handshake).ToByteArray()));
+        await SendFeedAsync(padding: padding);
+        await SendHandshakeAsync(WireConnectionTests.Id("raw"), extensions);
     }
 
     public async Task OpenAsync(int channel, FeedKey feed) =>

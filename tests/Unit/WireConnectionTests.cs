@@ -81,7 +81,10 @@ public sealed class WireConnectionTests
     [Fact]
     public async Task Handshakes_carry_the_options()
     {
-        await using Pair pair = new(MemoryTransport.CreatePair(), a: o => o with { Live = false, Ack = true, UserData = new byte[] { 1, 2 } }, extensions: ["b", "a", "b"]);
+        await using Pair pair = new(
+            MemoryTransport.CreatePair(),
+            a: o => o with { Live = false, Ack = true, UserData = new byte[] { 1, 2 } },
+            extensions: ["b", "a", "b"]);
         pair.Start();
         (await pair.AtB.NextAsync()).Should().Be("handshake");
         HandshakeMessage handshake = pair.B.RemoteHandshake!;
@@ -249,7 +252,9 @@ public sealed class WireConnectionTests
     public async Task A_sender_waits_while_the_remote_does_not_read()
     {
         TaskCompletionSource unblock = new();
-        await using Pair pair = new(MemoryTransport.CreatePair(), messageAtB: (_, line) => line.StartsWith("info", StringComparison.Ordinal) ? new ValueTask(unblock.Task) : default);
+        await using Pair pair = new(
+            MemoryTransport.CreatePair(),
+            messageAtB: (_, line) => line.StartsWith("info", StringComparison.Ordinal) ? new ValueTask(unblock.Task) : default);
         WireChannel channel = pair.A.Open(s_metadata);
         pair.Start();
         (await pair.AtB.NextAsync()).Should().Be("handshake");

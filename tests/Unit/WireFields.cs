@@ -92,7 +92,9 @@ internal static class WireFields
                 if (Bool(fields, "downloading") is { } downloading) info.Downloading = downloading;
                 return info.ToByteArray();
             case FrameType.Have:
-                return MessageCodec.Encode(new HaveMessage(Number(fields, "start")!.Value, Number(fields, "length"), Memory(fields.Hex("bitfield")), Bool(fields, "ack") ?? false)).ToByteArray();
+                ReadOnlyMemory<byte>? bitfield = Memory(fields.Hex("bitfield"));
+                HaveMessage have = new(Number(fields, "start")!.Value, Number(fields, "length"), bitfield, Bool(fields, "ack") ?? false);
+                return MessageCodec.Encode(have).ToByteArray();
             case FrameType.Unhave:
                 Schemas.Unhave unhave = new() { Start = (ulong)Number(fields, "start")!.Value };
                 if (Number(fields, "length") is { } unhaveLength) unhave.Length = (ulong)unhaveLength;
@@ -108,11 +110,16 @@ internal static class WireFields
                 if (Number(fields, "nodes") is { } digest) request.Nodes = (ulong)digest;
                 return request.ToByteArray();
             case FrameType.Cancel:
-                return MessageCodec.Encode(new CancelMessage(Number(fields, "index")!.Value, Number(fields, "bytes") ?? 0, Bool(fields, "hash") ?? false)).ToByteArray();
+                CancelMessage cancel = new(Number(fields, "index")!.Value, Number(fields, "bytes") ?? 0, Bool(fields, "hash") ?? false);
+                return MessageCodec.Encode(cancel).ToByteArray();
             case FrameType.Data:
                 List<TreeNode> nodes = [];
                 if (Present(fields, "nodes", out JsonElement list))
-                    nodes.AddRange(list.EnumerateArray().Select(n => new TreeNode(Number(n, "index")!.Value, NodeHash.From(n.Hex("hash")), Number(n, "size")!.Value)));
+                {
+                    nodes.AddRange(list.EnumerateArray().Select(node =>
+                        new TreeNode(Number(node, "index")!.Value, NodeHash.From(node.Hex("hash")), Number(node, "size")!.Value)));
+                }
+
                 byte[]? value = fields.Hex("value"), signature = fields.Hex("signature");
                 return Encode(new Proof(Number(fields, "index")!.Value, Memory(value), nodes, Memory(signature)));
             default:

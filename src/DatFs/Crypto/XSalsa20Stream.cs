@@ -40,7 +40,7 @@ internal sealed unsafe class XSalsa20Stream : IDisposable
     /// <summary>Bytes encrypted or decrypted so far.</summary>
     public long Position => checked((long)_nextBlock * BlockSize) - (AheadSize - _aheadUsed);
 
-    /// <summary>XORs the next bytes of the stream into <paramref name="into"/>, which is either <paramref name="from"/> itself or apart from it.</summary>
+    /// <summary>XORs the stream into <paramref name="into"/>, which is either <paramref name="from"/> itself or apart from it.</summary>
     public void Apply(ReadOnlySpan<byte> from, Span<byte> into)
     {
         if (into.Length < from.Length) throw new ArgumentException("shorter than its source", nameof(into));

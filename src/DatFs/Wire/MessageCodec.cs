@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using DatFs.Crypto;
 using Google.Protobuf;
 using Schemas = DatFs.Encoding.Schemas.Wire;
@@ -174,7 +175,7 @@ internal static class MessageCodec
         return cancel;
     }
 
-    private static bool TryParse<T>(FrameType type, MessageParser<T> parser, ReadOnlySpan<byte> body, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out T? message)
+    private static bool TryParse<T>(FrameType type, MessageParser<T> parser, ReadOnlySpan<byte> body, [NotNullWhen(true)] out T? message)
         where T : IMessage<T>
     {
         message = default;

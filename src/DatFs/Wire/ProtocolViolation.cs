@@ -5,31 +5,67 @@ namespace DatFs.Wire;
 /// <summary>One method for each rule of the wire that a remote can break. Each closes that remote's connection and nothing else.</summary>
 internal static class ProtocolViolation
 {
-    [DoesNotReturn] public static void ThrowFirstFrame() => Throw("the first frame is not a Feed with a discovery key and a 24-byte nonce");
-    [DoesNotReturn] public static void ThrowFirstFeedDiffers() => Throw("the remote's first feed is not ours");
-    [DoesNotReturn] public static void ThrowFirstFeedUnknown() => Throw("the remote asked for a feed that is not served here");
-    [DoesNotReturn] public static void ThrowReflected() => Throw("our own bytes came back: the remote's nonce equals ours");
-    [DoesNotReturn] public static void ThrowOurselves() => Throw("the remote's id is ours: a connection to ourselves, or a reflection");
-    [DoesNotReturn] public static void ThrowNoHandshake() => Throw("the first encrypted frame is not a Handshake: the remote does not have the key");
-    [DoesNotReturn] public static void ThrowHandshakeBounds() => Throw("a Handshake beyond 4 KiB of user data, 64 extensions, or 255 bytes for a name");
-    [DoesNotReturn] public static void ThrowMalformedFeed() => Throw("malformed Feed");
+    [DoesNotReturn]
+    public static void ThrowFirstFrame() =>
+        Throw("the first frame is not a Feed with a discovery key and a 24-byte nonce");
 
-    [DoesNotReturn] public static void ThrowFrameLength() => Throw("a frame length above 8 MiB, or one that does not end");
-    [DoesNotReturn] public static void ThrowFrameHeader() => Throw("a frame header that does not end inside its frame");
-    [DoesNotReturn] public static void ThrowChannelNumber() => Throw("a channel number of 256 or more");
-    [DoesNotReturn] public static void ThrowUnopenedChannel() => Throw("a message on a channel that no Feed opened");
+    [DoesNotReturn]
+    public static void ThrowFirstFeedDiffers() => Throw("the remote's first feed is not ours");
+
+    [DoesNotReturn]
+    public static void ThrowFirstFeedUnknown() => Throw("the remote asked for a feed that is not served here");
+
+    [DoesNotReturn]
+    public static void ThrowReflected() => Throw("our own bytes came back: the remote's nonce equals ours");
+
+    [DoesNotReturn]
+    public static void ThrowOurselves() => Throw("the remote's id is ours: a connection to ourselves, or a reflection");
+
+    [DoesNotReturn]
+    public static void ThrowNoHandshake() =>
+        Throw("the first encrypted frame is not a Handshake: the remote does not have the key");
+
+    [DoesNotReturn]
+    public static void ThrowHandshakeBounds() =>
+        Throw("a Handshake beyond 4 KiB of user data, 64 extensions, or 255 bytes for a name");
+
+    [DoesNotReturn]
+    public static void ThrowMalformedFeed() => Throw("malformed Feed");
+
+    [DoesNotReturn]
+    public static void ThrowFrameLength() => Throw("a frame length above 8 MiB, or one that does not end");
+
+    [DoesNotReturn]
+    public static void ThrowFrameHeader() => Throw("a frame header that does not end inside its frame");
+
+    [DoesNotReturn]
+    public static void ThrowChannelNumber() => Throw("a channel number of 256 or more");
+
+    [DoesNotReturn]
+    public static void ThrowUnopenedChannel() => Throw("a message on a channel that no Feed opened");
 
     [DoesNotReturn]
     public static void ThrowFrameTooLong(FrameType type, int length, int limit) =>
         Throw($"a frame of {length} bytes and type {type}, where {limit} are allowed");
 
-    [DoesNotReturn] public static void ThrowRangedHaveTooLong() => Throw("a Have above 160 KiB that is not of the legacy form");
-    [DoesNotReturn] public static void ThrowProofBounds() => Throw("a proof with more than 106 nodes, or a hash or signature of a wrong length");
+    [DoesNotReturn]
+    public static void ThrowRangedHaveTooLong() => Throw("a Have above 160 KiB that is not of the legacy form");
 
-    [DoesNotReturn] public static void ThrowTooManyUnopened() => Throw("more than 17 messages on a feed that is not open here");
-    [DoesNotReturn] public static void ThrowUnopenedMemory() => Throw("more than 1 MiB of messages on feeds that are not open here");
-    [DoesNotReturn] public static void ThrowTooManyUnknown() => Throw("too many feeds that are unknown here");
-    [DoesNotReturn] public static void ThrowJunkFlood() => Throw("more than 100 keep-alives or frames without meaning in a second");
+    [DoesNotReturn]
+    public static void ThrowProofBounds() =>
+        Throw("a proof with more than 106 nodes, or a hash or signature of a wrong length");
+
+    [DoesNotReturn]
+    public static void ThrowTooManyUnopened() => Throw("more than 17 messages on a feed that is not open here");
+
+    [DoesNotReturn]
+    public static void ThrowUnopenedMemory() => Throw("more than 1 MiB of messages on feeds that are not open here");
+
+    [DoesNotReturn]
+    public static void ThrowTooManyUnknown() => Throw("too many feeds that are unknown here");
+
+    [DoesNotReturn]
+    public static void ThrowJunkFlood() => Throw("more than 100 keep-alives or frames without meaning in a second");
 
     // What a clock or a sender notices is handed to WireConnection.Close instead of being thrown where nobody reads.
     public static ProtocolViolationException LateHandshake() => new("no Feed and Handshake within 10 s");

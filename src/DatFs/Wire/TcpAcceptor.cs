@@ -21,7 +21,10 @@ public sealed class TcpAcceptor : IDisposable
     /// <summary>Where it listens; the port is a real one even when 0 was asked for.</summary>
     public IPEndPoint LocalEndPoint { get; }
 
-    /// <summary>Starts to listen; <see cref="IPAddress.IPv6Any"/> listens for both families. Throws <see cref="DatException"/> (Io) when the port cannot be had.</summary>
+    /// <summary>
+    /// Starts to listen; <see cref="IPAddress.IPv6Any"/> listens for both families. Throws <see cref="DatException"/> (Io) when the port
+    /// cannot be had.
+    /// </summary>
     public static TcpAcceptor Listen(IPEndPoint local, StrangerLimits limits)
     {
         Socket socket = new(local.AddressFamily, SocketType.Stream, ProtocolType.Tcp);

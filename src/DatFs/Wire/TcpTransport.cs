@@ -25,7 +25,8 @@ public sealed class TcpTransport : ITransport
         _admission = admission;
         Initiator = initiator;
         RemoteName = NameOf(socket.RemoteEndPoint);
-        Input = PipeReader.Create(new NetworkStream(socket, ownsSocket: false), new StreamPipeReaderOptions(bufferSize: ReadSize, leaveOpen: true));
+        StreamPipeReaderOptions reading = new(bufferSize: ReadSize, leaveOpen: true);
+        Input = PipeReader.Create(new NetworkStream(socket, ownsSocket: false), reading);
         Output = PipeWriter.Create(new SendingHalf(socket));
     }
 
@@ -41,8 +42,12 @@ public sealed class TcpTransport : ITransport
     /// <inheritdoc/>
     public bool Initiator { get; }
 
-    /// <summary>Connects to a name or address. Throws <see cref="DatException"/>: Offline when nobody answers, TimedOut after <see cref="ConnectTimeout"/>.</summary>
-    public static Task<TcpTransport> ConnectAsync(string host, int port, CancellationToken ct) => ConnectAsync(host, port, TimeProvider.System, ct);
+    /// <summary>
+    /// Connects to a name or address. Throws <see cref="DatException"/>: Offline when nobody answers, TimedOut after
+    /// <see cref="ConnectTimeout"/>.
+    /// </summary>
+    public static Task<TcpTransport> ConnectAsync(string host, int port, CancellationToken ct) =>
+        ConnectAsync(host, port, TimeProvider.System, ct);
 
     /// <summary>The same under another clock.</summary>
     public static async Task<TcpTransport> ConnectAsync(string host, int port, TimeProvider time, CancellationToken ct)

@@ -30,6 +30,24 @@ public sealed partial class WireConnection
     private long _frameBase;
     private bool _frameCompleted;
 
+    /// <summary>Everything received has been handled and the remote's next byte is awaited.</summary>
+    internal bool IsWaiting
+    {
+        get
+        {
+            lock (_gate) return _waitingSince != Never;
+        }
+    }
+
+    /// <summary>The end is decided, whether or not it was told yet.</summary>
+    internal bool IsClosed
+    {
+        get
+        {
+            lock (_gate) return _closed;
+        }
+    }
+
     private ITimer StartDeadlines()
     {
         _startedAt = _time.GetTimestamp();
@@ -72,7 +90,8 @@ public sealed partial class WireConnection
     private void Tick()
     {
         long now = _time.GetTimestamp();
-        if (!Volatile.Read(ref _handshaken) && _time.GetElapsedTime(_startedAt, now) >= MaxHandshakeTime) Close(ProtocolViolation.LateHandshake());
+        bool late = !Volatile.Read(ref _handshaken) && _time.GetElapsedTime(_startedAt, now) >= MaxHandshakeTime;
+        if (late) Close(ProtocolViolation.LateHandshake());
         else if (Judge(now) is { } violation) Close(violation);
         else KeepAlive(now);
     }

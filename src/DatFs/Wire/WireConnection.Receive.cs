@@ -75,8 +75,8 @@ public sealed partial class WireConnection
             _transport.Input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
         }
 
-        if (!MessageCodec.TryDecodeFeed(body.Span, out DiscoveryKey discoveryKey, out ReadOnlyMemory<byte> nonce) || nonce.Length != XSalsa20Stream.NonceSize)
-            ProtocolViolation.ThrowFirstFrame();
+        bool ok = MessageCodec.TryDecodeFeed(body.Span, out DiscoveryKey discoveryKey, out ReadOnlyMemory<byte> nonce);
+        if (!ok || nonce.Length != XSalsa20Stream.NonceSize) ProtocolViolation.ThrowFirstFrame();
         if (_first is null)
         {
             if (_handler.ChooseFirstFeed(this, discoveryKey) is not { } chosen) ProtocolViolation.ThrowFirstFeedUnknown();
@@ -129,7 +129,8 @@ public sealed partial class WireConnection
     /// <summary>A Handshake that deciphers is the only sign that the remote has the key (§3.5).</summary>
     private ValueTask OnFirstFrameAsync(Frame frame)
     {
-        if (frame.Type != FrameType.Handshake || !MessageCodec.TryDecode(frame.Body.Span, out HandshakeMessage? handshake))
+        HandshakeMessage? handshake = null;
+        if (frame.Type != FrameType.Handshake || frame.Body.IsEmpty || !MessageCodec.TryDecode(frame.Body.Span, out handshake))
         {
             ProtocolViolation.ThrowNoHandshake();
             return default;

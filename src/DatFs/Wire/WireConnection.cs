@@ -52,7 +52,9 @@ public sealed partial class WireConnection : IAsyncDisposable, IFrameRules
     /// <summary>Malformed frames that were dropped (§2.4).</summary>
     public long DroppedFrames => Interlocked.Read(ref _droppedFrames);
 
-    /// <summary>Reads and dispatches until the connection ends; never throws, the reason goes to <see cref="IWireHandler.OnClosed"/>. Call once.</summary>
+    /// <summary>
+    /// Reads and dispatches until the connection ends; never throws, the reason goes to <see cref="IWireHandler.OnClosed"/>. Call once.
+    /// </summary>
     public async Task RunAsync(CancellationToken ct)
     {
         if (Interlocked.Exchange(ref _running, true)) throw new DatException(DatError.Invalid, "the connection runs already");
