@@ -17,6 +17,9 @@ public readonly struct ContentLease : IDisposable
     /// <summary>The bytes.</summary>
     public ReadOnlySequence<byte> Data { get; }
 
+    /// <summary>What keeps the bytes; for handing the lease on without a copy of it.</summary>
+    internal IDisposable? Owner => _owner;
+
     /// <inheritdoc/>
     public void Dispose() => _owner?.Dispose();
 }

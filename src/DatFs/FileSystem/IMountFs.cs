@@ -50,6 +50,13 @@ public readonly struct Result<T>
     public static implicit operator Result<T>(FsError error) => new(default!, error);
 }
 
+/// <summary>Makes results where the value's type is an interface, which no conversion operator may accept.</summary>
+public static class Result
+{
+    /// <summary>Success.</summary>
+    public static Result<T> Of<T>(T value) => value;
+}
+
 /// <summary>Attributes of a node. Times are nanoseconds since 1970; sizes bytes.</summary>
 /// <param name="FileNumber">What programs see as inode number: a hash of (view, path), unlike <paramref name="Id"/> stable over forget and remount.</param>
 /// <param name="StoredBytes">What the node occupies, for st_blocks.</param>
@@ -62,6 +69,9 @@ public readonly record struct NodeInfo(NodeId Id, ulong FileNumber, NodeKind Kin
 {
     /// <summary>How long the adapter may let the operating system keep the attributes; null = <see cref="MountCapabilities.AttrTtl"/>.</summary>
     public TimeSpan? AttrTtl { get; init; }
+
+    /// <summary>How long the adapter may let the operating system keep the name; null = <see cref="MountCapabilities.EntryTtl"/>.</summary>
+    public TimeSpan? EntryTtl { get; init; }
 }
 #pragma warning restore CS1573
 
@@ -230,7 +240,7 @@ public interface IDirHandle : IAsyncDisposable
     /// <summary>
     /// Calls <paramref name="add"/> for entries from <paramref name="position"/> (0 = start, "." and ".." included) until it answers false
     /// or the end (result true). With <paramref name="withInfo"/> each accepted entry except "." and ".." adds a reference to its node;
-    /// without, NodeInfo carries only kind and file number, and no reference is added.
+    /// without, NodeInfo carries only kind and file number, and no reference is added. An entry whose id is 0 was not looked up: no reference either.
     /// </summary>
     ValueTask<Result<bool>> ReadAsync(ulong position, DirAdd add, bool withInfo, CancellationToken ct);
 

@@ -50,7 +50,7 @@ internal sealed class Attributes(MountCapabilities caps, uint uid, uint gid)
 
     public EntryOut Entry(in NodeInfo info)
     {
-        (ulong entryValid, uint entryNsec) = Split(caps.EntryTtl);
+        (ulong entryValid, uint entryNsec) = Split(info.EntryTtl ?? caps.EntryTtl);
         (ulong attrValid, uint attrNsec) = Split(info.AttrTtl ?? caps.AttrTtl);
         return new EntryOut
         {
