@@ -1,0 +1,103 @@
+using DatFs.Feeds;
+using DatFs.Wire;
+
+namespace DatFs.Replication;
+
+// Answering requests: taken in by the read loop, answered by a task of its own, so that both sides of a connection can download at once.
+internal sealed partial class PeerConnection
+{
+    /// <summary>Answers to one block within a minute (wire-protocol.md §9.2, amplification).</summary>
+    public const int MaxRepeats = 8;
+    /// <summary>Blocks whose answers are counted at a time.</summary>
+    public const int MaxCounted = 65_536;
+
+    private const double RepeatWindowMs = 60_000;
+    private const long HashAnswerBytes = 4 * 1024;
+
+    private readonly ServeQueue _serve = new();
+    private readonly Dictionary<(FeedReplication Feed, long Index), int> _answered = [];
+    private double _answeredSince;
+
+    public ValueTask OnRequestAsync(WireChannel channel, RequestMessage message)
+    {
+        PeerChannel? state;
+        lock (owner.Gate) state = Of(channel);
+        if (state is null || state.Feed.Frozen) return ValueTask.CompletedTask;
+        long size = message.Hash ? HashAnswerBytes : state.Feed.Feed.TryGetSize(message.Index, out long known) ? known : HashAnswerBytes;
+        return _serve.AddAsync(new ServeItem(state, message, size));
+    }
+
+    public ValueTask OnCancelAsync(WireChannel channel, CancelMessage message)
+    {
+        PeerChannel? state;
+        lock (owner.Gate) state = Of(channel);
+        if (state is not null) _serve.Cancel(state, message);
+        return ValueTask.CompletedTask;
+    }
+
+    private async Task ServeAsync(CancellationToken ct)
+    {
+        while (await _serve.TakeAsync() is { } item)
+        {
+            try
+            {
+                Serve(item.Channel, item.Request);
+                await Wire.DrainAsync(ct);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (Exception e) when (e is IOException or DatException or ObjectDisposedException or ProtocolViolationException)
+            {
+                ReplicationLog.NotServed(owner.Log, Address, item.Channel.Feed.Feed.DiscoveryKey, item.Request.Index, e);
+                Wire.Close(e);
+                return;
+            }
+        }
+    }
+
+    private void Serve(PeerChannel channel, RequestMessage request)
+    {
+        Feed feed = channel.Feed.Feed;
+        long index = request.Index;
+        ulong digest = request.Nodes;
+        if (request.Bytes > 0 && request.Bytes < feed.ByteLength)
+        {
+            long start = 0;
+            long end = feed.Length;
+            if (feed.TrySeek(request.Bytes, ref start, ref end, out _))
+            {
+                if (channel.LastSeekAnswered == request.Bytes) return;
+                channel.LastSeekAnswered = request.Bytes;
+                (index, digest) = (start, 0);
+            }
+        }
+
+        if (IsRepeated(channel.Feed, index)) return;
+        if (!feed.TryProve(index, digest, request.Hash, channel.Tree, out Proof proof, out BlockLease lease))
+        {
+            // Announced once and gone since, or never: the peer had better ask somebody else (§3.6).
+            Misbehaved("the peer asks for blocks that were not announced");
+            channel.Wire.Send(new UnhaveMessage(index, 1));
+            return;
+        }
+
+        using (lease) channel.Wire.Send(proof);
+        if (proof.Value is not { } value) return;
+        lock (owner.Gate) channel.Feed.CountUpload(value.Length);
+    }
+
+    private bool IsRepeated(FeedReplication feed, long index)
+    {
+        if (owner.NowMs - _answeredSince >= RepeatWindowMs || _answered.Count >= MaxCounted)
+        {
+            _answeredSince = owner.NowMs;
+            _answered.Clear();
+        }
+
+        int times = _answered.GetValueOrDefault((feed, index));
+        _answered[(feed, index)] = times + 1;
+        return times >= MaxRepeats;
+    }
+}

@@ -1,0 +1,98 @@
+using System.Net;
+using System.Net.Sockets;
+using DatFs.Wire;
+using Microsoft.Extensions.Logging;
+
+namespace DatFs.Replication;
+
+/// <summary>Listens for peers on a TCP port and hands each connection to whoever serves: a <see cref="Replicator"/>, or a <see cref="ReplicatorHost"/> for several drives.</summary>
+public sealed class PeerListener : IAsyncDisposable
+{
+    // When the machine has no room for connections it will not have any a microsecond later.
+    private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(1);
+
+    private readonly TcpAcceptor _acceptor;
+    private readonly Func<ITransport, CancellationToken, Task> _serve;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Lock _gate = new();
+    private readonly HashSet<Task> _serving = [];
+    private readonly Task _accepting;
+
+    private PeerListener(TcpAcceptor acceptor, Func<ITransport, CancellationToken, Task> serve, TimeProvider time, ILogger log)
+    {
+        _acceptor = acceptor;
+        _serve = serve;
+        _time = time;
+        _log = log;
+        ReplicationLog.Listening(log, acceptor.LocalEndPoint.ToString());
+        _accepting = Task.Run(AcceptAsync);
+    }
+
+    /// <summary>Where it listens; the port is a real one even when 0 was asked for.</summary>
+    public IPEndPoint LocalEndPoint => _acceptor.LocalEndPoint;
+
+    /// <summary>Starts to listen. <see cref="IPAddress.IPv6Any"/> listens for both families, port 0 on any free port.</summary>
+    /// <exception cref="DatException">Io: the port cannot be had.</exception>
+    public static PeerListener Start(IPEndPoint local, Func<ITransport, CancellationToken, Task> serve, TimeProvider time, ILogger log) =>
+        new(TcpAcceptor.Listen(local, new StrangerLimits()), serve, time, log);
+
+    /// <summary>Stops listening and ends the connections it accepted.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        _acceptor.Dispose();
+        await _accepting;
+        Task[] serving;
+        lock (_gate) serving = [.. _serving];
+        await Task.WhenAll(serving);
+        _stopping.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        while (!_stopping.IsCancellationRequested)
+        {
+            try
+            {
+                ITransport transport = await _acceptor.AcceptAsync(_stopping.Token);
+                Track(ServeAsync(transport));
+            }
+            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+            {
+                return;
+            }
+            catch (SocketException e)
+            {
+                ReplicationLog.AcceptFailed(_log, e);
+                await Task.Delay(s_rest, _time, _stopping.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
+            }
+        }
+    }
+
+    private void Track(Task serving)
+    {
+        lock (_gate) _serving.Add(serving);
+        _ = serving.ContinueWith(
+            task =>
+            {
+                lock (_gate) _serving.Remove(task);
+            },
+            TaskScheduler.Default);
+    }
+
+    private async Task ServeAsync(ITransport transport)
+    {
+        try
+        {
+            await _serve(transport, _stopping.Token);
+        }
+        catch (Exception e) when (e is DatException or ObjectDisposedException or OperationCanceledException or IOException)
+        {
+            // The drive it was for is being closed.
+            ReplicationLog.AcceptFailed(_log, e);
+            await transport.DisposeAsync();
+        }
+    }
+}

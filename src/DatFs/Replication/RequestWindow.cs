@@ -1,0 +1,83 @@
+using DatFs.Feeds;
+
+namespace DatFs.Replication;
+
+/// <summary>
+/// How much may be asked of one connection at a time (wire-protocol.md §8.3 points 2 and 3): bytes and requests together, a quarter of
+/// both kept free for interactive reads. Grows while answers stay about as quick as the quickest seen, so that it fills the path and not
+/// the queues along it; halves when the peer falls silent.
+/// </summary>
+internal sealed class RequestWindow
+{
+    /// <summary>Bytes asked of a fresh connection.</summary>
+    public const long StartBytes = 1024 * 1024;
+    /// <summary>Most bytes in flight.</summary>
+    public const long MaxBytes = 8 * 1024 * 1024;
+    /// <summary>Fewest bytes in flight after silence.</summary>
+    public const long MinBytes = 128 * 1024;
+    /// <summary>Requests asked of a fresh connection.</summary>
+    public const int StartCount = 64;
+    /// <summary>Most requests in flight.</summary>
+    public const int MaxCount = 256;
+    /// <summary>Fewest requests in flight after silence.</summary>
+    public const int MinCount = 8;
+
+    private const double QueueSlackMs = 50;
+
+    private double _quickestMs = double.MaxValue;
+    private bool _wasFull;
+
+    /// <summary>Bytes expected.</summary>
+    public long Bytes { get; private set; }
+    /// <summary>Requests in flight.</summary>
+    public int Count { get; private set; }
+    /// <summary>Bytes allowed.</summary>
+    public long ByteLimit { get; private set; } = StartBytes;
+    /// <summary>Requests allowed.</summary>
+    public int CountLimit { get; private set; } = StartCount;
+    /// <summary>Smoothed time from request to answer, in milliseconds; 0 before the first.</summary>
+    public double SmoothedMs { get; private set; }
+
+    /// <summary>True when one more request of this priority may leave. An idle connection always has room for one.</summary>
+    public bool HasRoom(FetchPriority priority)
+    {
+        if (Count == 0) return true;
+        bool all = priority == FetchPriority.Interactive;
+        bool room = Bytes < (all ? ByteLimit : ByteLimit / 4 * 3) && Count < (all ? CountLimit : CountLimit / 4 * 3);
+        if (!room) _wasFull = true;
+        return room;
+    }
+
+    /// <summary>A request left.</summary>
+    public void Sent(long bytes)
+    {
+        Bytes += bytes;
+        Count++;
+    }
+
+    /// <summary>A request ended, whatever way.</summary>
+    public void Ended(long bytes)
+    {
+        Bytes -= bytes;
+        Count--;
+    }
+
+    /// <summary>An answer of <paramref name="bytes"/> came after <paramref name="ms"/>.</summary>
+    public void Answered(long bytes, double ms)
+    {
+        SmoothedMs = SmoothedMs == 0 ? ms : SmoothedMs + (ms - SmoothedMs) / 8;
+        _quickestMs = Math.Min(_quickestMs, ms);
+        if (!_wasFull || ms > 2 * _quickestMs + QueueSlackMs) return;
+        ByteLimit = Math.Min(MaxBytes, ByteLimit + bytes);
+        CountLimit = Math.Min(MaxCount, CountLimit + 1);
+        if (Count < CountLimit / 2) _wasFull = false;
+    }
+
+    /// <summary>The peer did not answer in time.</summary>
+    public void TimedOut()
+    {
+        ByteLimit = Math.Max(MinBytes, ByteLimit / 2);
+        CountLimit = Math.Max(MinCount, CountLimit / 2);
+        _wasFull = false;
+    }
+}

@@ -1,0 +1,175 @@
+using DatFs.Feeds;
+using DatFs.Replication;
+using DatFs.Wire;
+using FluentAssertions;
+using Xunit;
+
+namespace DatFs.Unit;
+
+public sealed class ReplicationBoundsTests
+{
+    [Fact]
+    public async Task A_request_queue_full_by_count_makes_the_sender_wait()
+    {
+        ServeQueue queue = new();
+        for (int i = 0; i < ServeQueue.MaxItems; i++) await queue.AddAsync(Item(i, 1));
+
+        ValueTask more = queue.AddAsync(Item(1000, 1));
+
+        more.IsCompleted.Should().BeFalse();
+        (await queue.TakeAsync())!.Request.Index.Should().Be(0);
+        await more;
+    }
+
+    [Fact]
+    public async Task A_request_queue_full_by_bytes_makes_the_sender_wait()
+    {
+        ServeQueue queue = new();
+        await queue.AddAsync(Item(0, ServeQueue.MaxBytes));
+
+        ValueTask more = queue.AddAsync(Item(1, 1));
+
+        more.IsCompleted.Should().BeFalse();
+        await queue.TakeAsync();
+        await more;
+        queue.Close();
+        (await queue.TakeAsync()).Should().BeNull();
+    }
+
+    [Fact]
+    public async Task A_cancelled_request_is_not_answered()
+    {
+        ServeQueue queue = new();
+        await queue.AddAsync(Item(7, 1));
+        await queue.AddAsync(Item(8, 1));
+
+        queue.Cancel(null!, new CancelMessage(7, 0, false)).Should().BeTrue();
+
+        queue.Cancel(null!, new CancelMessage(7, 0, false)).Should().BeFalse();
+        (await queue.TakeAsync())!.Request.Index.Should().Be(8);
+    }
+
+    [Fact]
+    public void A_quarter_of_the_window_is_left_to_interactive_reads()
+    {
+        RequestWindow window = new();
+        int background = 0;
+        while (window.HasRoom(FetchPriority.Background))
+        {
+            window.Sent(1);
+            background++;
+        }
+
+        int interactive = 0;
+        while (window.HasRoom(FetchPriority.Interactive))
+        {
+            window.Sent(1);
+            interactive++;
+        }
+
+        background.Should().Be(RequestWindow.StartCount / 4 * 3);
+        interactive.Should().Be(RequestWindow.StartCount / 4);
+    }
+
+    [Fact]
+    public void The_window_grows_to_its_bound_while_answers_are_quick_and_no_further()
+    {
+        RequestWindow window = new();
+        for (int round = 0; round < 2000; round++)
+        {
+            while (window.HasRoom(FetchPriority.Interactive)) window.Sent(65_536);
+            window.Ended(65_536);
+            window.Answered(65_536, 10);
+        }
+
+        window.ByteLimit.Should().Be(RequestWindow.MaxBytes);
+        window.CountLimit.Should().BeLessOrEqualTo(RequestWindow.MaxCount);
+        for (int i = 0; i < 20; i++) window.TimedOut();
+        window.ByteLimit.Should().Be(RequestWindow.MinBytes);
+        window.CountLimit.Should().Be(RequestWindow.MinCount);
+    }
+
+    [Fact]
+    public void The_window_stays_when_answers_begin_to_queue()
+    {
+        RequestWindow window = new();
+        window.Answered(1, 10);
+        for (int round = 0; round < 200; round++)
+        {
+            while (window.HasRoom(FetchPriority.Interactive)) window.Sent(65_536);
+            window.Ended(65_536);
+            window.Answered(65_536, 400);
+        }
+
+        window.ByteLimit.Should().Be(RequestWindow.StartBytes);
+    }
+
+    [Fact]
+    public void One_block_larger_than_the_window_may_still_be_asked()
+    {
+        RequestWindow window = new();
+        window.HasRoom(FetchPriority.Background).Should().BeTrue();
+        window.Sent(8_000_000);
+        window.HasRoom(FetchPriority.Interactive).Should().BeFalse();
+    }
+
+    [Fact]
+    public void A_peer_is_banned_at_its_second_wrong_proof_and_for_ten_minutes()
+    {
+        PeerBans bans = new();
+
+        bans.Strike("a", 0);
+        bans.IsBanned("a", 1).Should().BeFalse();
+        bans.Strike("a", 5);
+        bans.IsBanned("a", 6).Should().BeTrue();
+        bans.IsBanned("b", 6).Should().BeFalse();
+        bans.IsBanned("a", 5 + PeerBans.BanMs).Should().BeFalse();
+    }
+
+    [Fact]
+    public void Strikes_long_apart_do_not_add_up()
+    {
+        PeerBans bans = new();
+
+        bans.Strike("a", 0);
+        bans.Strike("a", PeerBans.BanMs + 1);
+
+        bans.IsBanned("a", PeerBans.BanMs + 2).Should().BeFalse();
+    }
+
+    [Fact]
+    public void Only_so_many_liars_are_remembered()
+    {
+        PeerBans bans = new();
+        bans.Strike("first", 0);
+        bans.Strike("first", 0);
+
+        for (int i = 0; i < PeerBans.MaxEntries; i++) bans.Strike("liar" + i, 1 + i);
+
+        bans.IsBanned("first", 2).Should().BeFalse();
+    }
+
+    [Theory]
+    [InlineData("example.org:3282", "example.org", 3282)]
+    [InlineData("127.0.0.1:1", "127.0.0.1", 1)]
+    [InlineData("[::1]:80", "::1", 80)]
+    public void Reads_a_peer_address(string text, string host, int port)
+    {
+        PeerAddress.TryParse(text, out PeerAddress address).Should().BeTrue();
+        address.Should().Be(new PeerAddress(host, port));
+        address.ToString().Should().Be(text);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("host")]
+    [InlineData(":1")]
+    [InlineData("host:")]
+    [InlineData("host:65536")]
+    [InlineData("host:-1")]
+    [InlineData("::1:80")]
+    [InlineData("[]:80")]
+    public void Refuses_what_is_no_peer_address(string text) => PeerAddress.TryParse(text, out _).Should().BeFalse();
+
+    private static ServeItem Item(long index, long bytes) => new(null!, new RequestMessage(index, 0, false, 0), bytes);
+}
