@@ -301,6 +301,24 @@ public sealed class WireConnectionTests
     }
 
     [Fact]
+    public async Task A_feed_opened_after_the_end_takes_messages_and_sends_nothing()
+    {
+        await using Pair pair = new(MemoryTransport.CreatePair());
+        pair.A.Open(s_content);
+        pair.Start();
+        string line;
+        do line = await pair.AtB.NextAsync();
+        while (line != $"feed {s_content}");
+        pair.A.End();
+        (await pair.AtB.ClosedAsync()).Should().BeNull();
+        long sent = pair.B.Traffic.Sent;
+        WireChannel late = pair.B.Open(s_content);
+        late.RemoteOpen.Should().BeFalse();
+        late.Send(new WantMessage(0, 8192));
+        pair.B.Traffic.Sent.Should().Be(sent);
+    }
+
+    [Fact]
     public async Task An_end_inside_a_frame_is_not_in_order()
     {
         (MemoryTransport local, MemoryTransport remote) = MemoryTransport.CreatePair();

@@ -36,7 +36,8 @@ public sealed partial class WireConnection
             if (_channels.Count == MaxChannels) throw new DatException(DatError.Unsupported, "a connection carries at most 256 feeds");
             channel = new WireChannel(this, _channels.Count, key, discoveryKey);
             _channels.Add(discoveryKey, channel);
-            if (!_closed && !_ending) Append(channel.Number, FrameType.Feed, MessageCodec.Encode(discoveryKey, default));
+            if (_closed) return channel;
+            if (!_ending) Append(channel.Number, FrameType.Feed, MessageCodec.Encode(discoveryKey, default));
             if (FindRemote(discoveryKey) is not { } remote) return channel;
             Join(channel, remote);
         }
