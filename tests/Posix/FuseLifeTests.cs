@@ -91,14 +91,15 @@ public sealed class FuseLifeTests
         MountedTree.RequireRoot();
         var fs = new TreeFs();
         TreeFsNode file = fs.Status("a", "x");
-        var arrived = new TaskCompletionSource();
+        var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var cancelled = new TaskCompletionSource();
         fs.Gate = async (op, node, ct) =>
         {
             if (op != "read" || node != file) return;
             arrived.TrySetResult();
-            using CancellationTokenRegistration _1 = ct.Register(cancelled.SetResult);
-            await Task.Delay(Timeout.Infinite, ct);
+            await Shell.CancelledAsync(ct);
+            cancelled.TrySetResult();
+            ct.ThrowIfCancellationRequested();
         };
         await using MountedTree mounted = await MountedTree.CreateAsync(fs);
         string connection = MountTable.At(mounted.Folder)!.Value.Device.Split(':')[1];

@@ -91,7 +91,7 @@ public sealed class FuseLiveTests
         var fs = new TreeFs();
         TreeFsNode slow = fs.File("slow", "late");
         fs.File("fast", "now");
-        var arrived = new TaskCompletionSource();
+        var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var open = new TaskCompletionSource();
         fs.Gate = async (op, node, ct) =>
         {
@@ -118,14 +118,15 @@ public sealed class FuseLiveTests
         var fs = new TreeFs();
         // Reads through the page cache are nobody's: only direct ones are interrupted (platform.md §3).
         TreeFsNode file = fs.Status("a", "x");
-        var arrived = new TaskCompletionSource();
+        var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var cancelled = new TaskCompletionSource();
         fs.Gate = async (op, node, ct) =>
         {
             if (op != operation || (node != file && op != "lookup")) return;
-            using CancellationTokenRegistration registered = ct.Register(() => cancelled.TrySetResult());
             arrived.TrySetResult();
-            await Task.Delay(Timeout.Infinite, ct);
+            await Shell.CancelledAsync(ct);
+            cancelled.TrySetResult();
+            ct.ThrowIfCancellationRequested();
         };
         await using MountedTree mounted = await MountedTree.CreateAsync(fs);
         using Process cat = Process.Start(new ProcessStartInfo("cat", [mounted["a"]]) { RedirectStandardError = true })!;
@@ -213,6 +214,57 @@ public sealed class FuseLiveTests
         (await watch.StandardOutput.ReadLineAsync()).Should().Be("Watches established.");
         fs.Delete("a");
         (await watch.StandardOutput.ReadToEndAsync()).Should().Contain("DELETE_SELF");
+    }
+
+    [Fact]
+    public async Task Watchers_hear_of_all_remote_changes_when_they_are_announced()
+    {
+        MountedTree.RequireRoot();
+        var fs = new TreeFs();
+        fs.Folder("d");
+        fs.File("d/known", "x");
+        fs.File("d/unknown", "x");
+        TreeFsNode grows = fs.File("d/grows", "x");
+        fs.Folder("d/sub");
+        fs.File("d/sub/inner", "x");
+        await using MountedTree mounted = await MountedTree.CreateAsync(fs, new FuseMountOptions { AnnounceChanges = true });
+        using Process watch = Process.Start(new ProcessStartInfo("sh",
+            ["-c", $"exec timeout 30 inotifywait -m -e create,delete,modify,close_write,attrib --format '%e %f' '{mounted["d"]}' 2>&1"])
+        { RedirectStandardOutput = true })!;
+        string? first = await watch.StandardOutput.ReadLineAsync();
+        Assert.SkipWhen(first is null || first.Contains("not found"), "skipped: no inotifywait (package inotify-tools)");
+        (await watch.StandardOutput.ReadLineAsync()).Should().Be("Watches established.");
+        async Task Heard(params string[] events)
+        {
+            foreach (string one in events)
+                (await watch.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(20))).Should().Be(one);
+        }
+
+        File.Exists(mounted["d/known"]).Should().BeTrue();
+        File.Exists(mounted["d/grows"]).Should().BeTrue();
+        File.Exists(mounted["d/sub/inner"]).Should().BeTrue();
+
+        fs.Delete("d/known");
+        await Heard("DELETE known");
+        fs.Delete("d/unknown");
+        await Heard("DELETE unknown");
+        fs.Delete("d/sub");
+        await Heard("DELETE,ISDIR sub");
+        fs.Appear("d/new", "content");
+        await Heard("CREATE new", "CLOSE_WRITE,CLOSE new");
+        fs.Grow(grows, "more content"u8.ToArray());
+        await Heard("MODIFY grows", "CLOSE_WRITE,CLOSE grows");
+        fs.Replace("d/new", "other content"u8.ToArray());
+        await Heard("MODIFY new", "CLOSE_WRITE,CLOSE new");
+        fs.Notifier!.Changed(grows.Id, 0, 0, attributesOnly: true);
+        await Heard("ATTRIB grows");
+        watch.Kill();
+
+        File.ReadAllText(mounted["d/grows"]).Should().Be("more content");
+        File.ReadAllText(mounted["d/new"]).Should().Be("other content");
+        Directory.EnumerateFileSystemEntries(mounted["d"]).Select(Path.GetFileName).Should().BeEquivalentTo("grows", "new");
+        Encoding.UTF8.GetString(fs.At("d/grows").Data).Should().Be("more content", "nothing was written");
+        fs.OpenHandles.Should().Be(0);
     }
 
     private static MountCapabilities Live(TimeSpan negative) => new()

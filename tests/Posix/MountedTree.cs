@@ -61,6 +61,10 @@ internal static class Shell
         if (!SpinWait.SpinUntil(condition, TimeSpan.FromSeconds(20))) throw new TimeoutException("never came: " + what);
     }
 
+    /// <summary>Ends when the token is cancelled, without throwing.</summary>
+    public static Task CancelledAsync(CancellationToken ct) => Task.Delay(Timeout.Infinite, ct).ContinueWith(
+        _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
     public static async Task<(int Exit, string Out, string Error)> RunAsync(string program, params string[] arguments)
     {
         using Process process = Start(program, arguments);

@@ -10,10 +10,10 @@ internal sealed class FuseHarness : IAsyncDisposable
     public const uint AllFlags = 0xFFFFFFFF;
     private ulong _unique = 100;
 
-    private FuseHarness(IMountFs fs, int threads, TimeProvider time)
+    private FuseHarness(IMountFs fs, int threads, TimeProvider time, uint? onlyFor)
     {
         Channel = new FuseChannelFake();
-        Session = new FuseSession(fs, Channel, new SessionOptions { Threads = threads, Uid = 500, Gid = 501, Time = time }, Log);
+        Session = new FuseSession(fs, Channel, new SessionOptions { Threads = threads, Uid = 500, Gid = 501, OnlyFor = onlyFor, Time = time }, Log);
     }
 
     public FuseChannelFake Channel { get; }
@@ -35,9 +35,10 @@ internal sealed class FuseHarness : IAsyncDisposable
         NegativeTtl = TimeSpan.FromSeconds(1),
     };
 
-    public static async Task<FuseHarness> StartAsync(IMountFs fs, int threads = 1, uint minor = 45, TimeProvider? time = null)
+    public static async Task<FuseHarness> StartAsync(IMountFs fs, int threads = 1, uint minor = 45, TimeProvider? time = null,
+        uint? onlyFor = null)
     {
-        var harness = new FuseHarness(fs, threads, time ?? TimeProvider.System);
+        var harness = new FuseHarness(fs, threads, time ?? TimeProvider.System, onlyFor);
         harness.Session.Start();
         harness.Channel.Send(FuseBytes.Init(7, minor, 131072, AllFlags, minor >= 36 ? AllFlags : null));
         (await harness.Channel.NextAsync()).Error().Should0();

@@ -79,6 +79,8 @@ public sealed class FuseOptionsTests
     {
         Fusermount.Options("a,b\\c", new FuseMountOptions { AllowOther = true, AutoUnmount = true, ReadOnly = true }).Should()
             .Be("fsname=a\\,b\\\\c,subtype=datmount,default_permissions,nosuid,nodev,ro,allow_other,auto_unmount");
+        Fusermount.Options("dat", new FuseMountOptions { AllowRoot = true }).Should()
+            .Be("fsname=dat,subtype=datmount,default_permissions,nosuid,nodev,allow_other");
     }
 
     [Theory]

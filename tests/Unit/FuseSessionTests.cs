@@ -16,7 +16,7 @@ public sealed class FuseSessionTests
         var fs = new TreeFs(FuseHarness.Caps());
         TreeFsNode slow = fs.File("slow", "late");
         TreeFsNode fast = fs.File("fast", "now");
-        var arrived = new TaskCompletionSource();
+        var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var open = new TaskCompletionSource();
         fs.Gate = async (op, node, ct) =>
         {
@@ -216,7 +216,7 @@ public sealed class FuseSessionTests
     {
         var fs = new TreeFs(FuseHarness.Caps());
         TreeFsNode file = fs.File("a", "x");
-        var arrived = new TaskCompletionSource();
+        var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         FuseHarness harness = await FuseHarness.StartAsync(fs, threads: 3);
         await harness.OpenAsync(file);
         ulong handle = await harness.OpenAsync(file);
@@ -237,7 +237,7 @@ public sealed class FuseSessionTests
     public async Task The_end_waits_for_work_that_does_not_heed_its_cancellation()
     {
         var fs = new TreeFs(FuseHarness.Caps());
-        var arrived = new TaskCompletionSource();
+        var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var seen = new TaskCompletionSource();
         var mayEnd = new TaskCompletionSource();
         fs.Gate = async (op, _, ct) =>
@@ -274,7 +274,7 @@ public sealed class FuseSessionTests
     {
         var fs = new TreeFs(FuseHarness.Caps());
         TreeFsNode file = fs.File("a", "x");
-        var arrived = new TaskCompletionSource();
+        var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var open = new TaskCompletionSource();
         await using FuseHarness harness = await FuseHarness.StartAsync(fs);
         ulong handle = await harness.OpenAsync(file);
@@ -291,6 +291,19 @@ public sealed class FuseSessionTests
         open.SetResult();
         (await harness.Channel.NextAsync()).Payload().Text().Should().Be("x");
         SpinWait.SpinUntil(() => fs.OpenHandles == 0, TimeSpan.FromSeconds(20)).Should().BeTrue();
+    }
+
+    [Theory]
+    [InlineData(1000u, 0)]
+    [InlineData(0u, 0)]
+    [InlineData(1001u, -13)]
+    public async Task With_allow_root_only_the_owner_and_root_get_in(uint uid, int error)
+    {
+        await using FuseHarness harness = await FuseHarness.StartAsync(new TreeFs(FuseHarness.Caps()), onlyFor: 1000);
+        harness.Channel.Send(FuseBytes.Request(Opcode.OpenDir, 900, 1, w => w.U64(0), uid));
+        (await harness.Channel.NextAsync()).Error().Should().Be(error);
+        harness.Channel.Send(FuseBytes.Request(Opcode.ReleaseDir, 902, 1, w => w.U64(0).U64(0).U64(0), uid));
+        (await harness.Channel.NextAsync()).Error().Should().Be(0);
     }
 
     [Fact]

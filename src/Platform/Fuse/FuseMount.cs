@@ -65,6 +65,8 @@ public sealed class FuseMount : IAsyncDisposable
             MaxBackground = options.MaxBackground,
             Uid = options.Uid ?? Libc.EffectiveUser(),
             Gid = options.Gid ?? Libc.EffectiveGroup(),
+            OnlyFor = options.AllowRoot && !options.AllowOther ? Libc.EffectiveUser() : null,
+            AnnounceAt = options.AnnounceChanges && !options.ReadOnly && Libc.EffectiveUser() == 0 ? path : null,
             Time = options.Time,
         }, logger);
         string number = MountTable.At(path)?.Device ?? "";
@@ -134,8 +136,8 @@ public sealed class FuseMount : IAsyncDisposable
         {
             MountWay.Direct => true,
             MountWay.Fusermount => false,
-            // Nobody watches a mount(2) mount, and only fusermount3 knows allow_root.
-            _ => Libc.EffectiveUser() == 0 && !options.AutoUnmount && !options.AllowRoot,
+            // Nobody watches a mount(2) mount.
+            _ => Libc.EffectiveUser() == 0 && !options.AutoUnmount,
         };
         return direct
             ? new FusermountResult(DirectMount.Mount(path, source, options), null)

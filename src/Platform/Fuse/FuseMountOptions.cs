@@ -23,7 +23,7 @@ public sealed record FuseMountOptions
     /// <summary>Other users may look in.</summary>
     public bool AllowOther { get; init; }
 
-    /// <summary>Root may look in; only through fusermount3.</summary>
+    /// <summary>Root may look in, others not; where root mounts, it may anyway.</summary>
     public bool AllowRoot { get; init; }
 
     /// <summary>The mount point may hold something, which is then hidden.</summary>
@@ -61,6 +61,11 @@ public sealed record FuseMountOptions
 
     /// <summary>Read ahead in KiB, set when root mounts; 0 = as the kernel has it (128).</summary>
     public int ReadAheadKiB { get; init; } = 1024;
+
+    /// <summary>
+    /// Changes made elsewhere also give inotify events, by calls through the mount itself; where root mounts, and not read-only.
+    /// </summary>
+    public bool AnnounceChanges { get; init; }
 
     /// <summary>How long a busy mount is asked to unmount before it is detached or refused.</summary>
     public TimeSpan UnmountGrace { get; init; } = TimeSpan.FromSeconds(5);

@@ -7,7 +7,7 @@ namespace DatMount.Platform.Fuse;
 /// Tells the kernel what it may no longer believe (platform.md §3). One queue, one thread that serves no request: a notification may
 /// wait for a directory's lock or a page that a pending request holds. Calls return at once.
 /// </summary>
-internal sealed unsafe class FuseNotifier(IFuseChannel channel, FuseCounts counts, ILogger log) : IMountNotifier
+internal sealed unsafe class FuseNotifier(IFuseChannel channel, Announcer? announcer, FuseCounts counts, ILogger log) : IMountNotifier
 {
     /// <summary>Beyond this many waiting notices, names are dropped all at once and each changed file whole.</summary>
     public const int MaxQueued = 65536;
@@ -29,7 +29,8 @@ internal sealed unsafe class FuseNotifier(IFuseChannel channel, FuseCounts count
     {
         Content,
         AttributesOnly,
-        Entry,
+        Added,
+        Replaced,
         Removed,
         AllEntries,
     }
@@ -42,9 +43,15 @@ internal sealed unsafe class FuseNotifier(IFuseChannel channel, FuseCounts count
         : new Notice(Kind.Content, node.Value, Offset: Math.Max(0, offset), Length: length));
 
     public void EntryChanged(NodeId parent, ReadOnlyMemory<byte> name, EntryChange what, NodeId? node) =>
-        Post(what == EntryChange.Removed && node is { } child
-            ? new Notice(Kind.Removed, parent.Value, child.Value, Name: name.ToArray())
-            : new Notice(Kind.Entry, parent.Value, Name: name.ToArray()));
+        Post(new Notice(
+            what switch
+            {
+                EntryChange.Added or EntryChange.RenamedTo => Kind.Added,
+                EntryChange.Replaced => Kind.Replaced,
+                _ => Kind.Removed,
+            },
+            // A renamed node lives on: only its name goes.
+            parent.Value, what == EntryChange.Removed ? node?.Value ?? 0 : 0, Name: name.ToArray()));
 
     public void AllEntriesChanged() => Post(new Notice(Kind.AllEntries, NodeId.Root.Value));
 
@@ -114,6 +121,7 @@ internal sealed unsafe class FuseNotifier(IFuseChannel channel, FuseCounts count
     private void Run()
     {
         var batch = new Queue<Notice>();
+        announcer?.Attach();
         while (true)
         {
             ulong[] whole;
@@ -145,16 +153,24 @@ internal sealed unsafe class FuseNotifier(IFuseChannel channel, FuseCounts count
         {
             case Kind.Content:
                 SendInode(notice.Node, notice.Offset, notice.Length);
+                announcer?.Modified(notice.Node);
                 break;
             case Kind.AttributesOnly:
                 SendInode(notice.Node, -1, 0);
+                announcer?.AttributesChanged(notice.Node);
                 break;
-            case Kind.Entry:
+            case Kind.Added:
                 SendEntry(notice.Node, notice.Name!);
+                announcer?.Added(notice.Node, notice.Name!);
+                parents.Add(notice.Node);
+                break;
+            case Kind.Replaced:
+                SendEntry(notice.Node, notice.Name!);
+                announcer?.Replaced(notice.Node, notice.Name!);
                 parents.Add(notice.Node);
                 break;
             case Kind.Removed:
-                SendRemoved(notice.Node, notice.Child, notice.Name!);
+                if (announcer?.Removed(notice.Node, notice.Child, notice.Name!) != true) SendRemoved(notice.Node, notice.Child, notice.Name!);
                 parents.Add(notice.Node);
                 break;
             default:
@@ -177,6 +193,12 @@ internal sealed unsafe class FuseNotifier(IFuseChannel channel, FuseCounts count
 
     private void SendRemoved(ulong parent, ulong child, byte[] name)
     {
+        if (child == 0)
+        {
+            SendEntry(parent, name);
+            return;
+        }
+
         var body = new NotifyDelete { Parent = parent, Child = child, NameLength = (uint)name.Length };
         int errno = Write(NoticeCode.Delete, new ReadOnlySpan<byte>(&body, sizeof(NotifyDelete)), name);
         // Not the node the kernel knows under this name, or a directory it still finds names in: forget the name itself.

@@ -64,7 +64,7 @@ internal sealed partial class FuseSession
     private ValueTask Forget(FuseRequest request)
     {
         request.Answered = true;
-        _fs.Forget(request.Node, request.Body<ForgetIn>().Count);
+        if (request.Header.Node != Announcer.Ghost) _fs.Forget(request.Node, request.Body<ForgetIn>().Count);
         return ValueTask.CompletedTask;
     }
 
@@ -76,7 +76,7 @@ internal sealed partial class FuseSession
         for (; count > 0 && entries.Length >= ForgetOne.Length; count--, entries = entries[ForgetOne.Length..])
         {
             ForgetOne one = MemoryMarshal.Read<ForgetOne>(entries);
-            _fs.Forget(new NodeId(one.Node), one.Count);
+            if (one.Node != Announcer.Ghost) _fs.Forget(new NodeId(one.Node), one.Count);
         }
 
         return ValueTask.CompletedTask;

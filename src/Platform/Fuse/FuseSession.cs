@@ -10,6 +10,13 @@ internal sealed record SessionOptions
     public int MaxBackground { get; init; } = 64;
     public uint Uid { get; init; }
     public uint Gid { get; init; }
+
+    /// <summary>Others than this user and root are turned away (allow_root).</summary>
+    public uint? OnlyFor { get; init; }
+
+    /// <summary>Where the <see cref="Announcer"/> makes its calls; null = it makes none.</summary>
+    public string? AnnounceAt { get; init; }
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
@@ -31,6 +38,7 @@ internal sealed partial class FuseSession
     private readonly PendingTable _pending;
     private readonly ReplyWriter _reply;
     private readonly Attributes _attributes;
+    private readonly Announcer? _announcer;
     private readonly HandleTable<IFileHandle> _files = new();
     private readonly HandleTable<IDirHandle> _directories = new();
     private readonly Func<FuseRequest, ValueTask>?[] _handlers;
@@ -49,7 +57,8 @@ internal sealed partial class FuseSession
         _pending = new PendingTable(_pool);
         _reply = new ReplyWriter(channel, _counts, log);
         _attributes = new Attributes(_caps, options.Uid, options.Gid);
-        Notifier = new FuseNotifier(channel, _counts, log);
+        if (options.AnnounceAt is { } mountPoint) _announcer = new Announcer(fs, mountPoint);
+        Notifier = new FuseNotifier(channel, _announcer, _counts, log);
         _handlers = Handlers();
     }
 
@@ -122,11 +131,24 @@ internal sealed partial class FuseSession
 
     private ValueTask Dispatch(FuseRequest request)
     {
+        if (_options.OnlyFor is { } owner && request.Header.Uid != owner && request.Header.Uid != 0 && NeedsNoHandle(request.Header.Opcode))
+        {
+            _reply.Fail(request, Errno.EACCES);
+            return ValueTask.CompletedTask;
+        }
+
+        if (_announcer is not null && Announced(request, _announcer) is { } announced) return announced(request);
         uint opcode = (uint)request.Header.Opcode;
         if (opcode < (uint)_handlers.Length && _handlers[opcode] is { } handler) return handler(request);
         _reply.Fail(request, Errno.ENOSYS);
         return ValueTask.CompletedTask;
     }
+
+    /// <summary>What a handle leads to was decided when it was opened, and who reads then may be the kernel itself.</summary>
+    private static bool NeedsNoHandle(Opcode opcode) => opcode is
+        Opcode.Lookup or Opcode.GetAttr or Opcode.SetAttr or Opcode.ReadLink or Opcode.SymLink or Opcode.MkNod or Opcode.MkDir
+        or Opcode.Unlink or Opcode.RmDir or Opcode.Rename or Opcode.Rename2 or Opcode.Link or Opcode.Open or Opcode.OpenDir
+        or Opcode.Create or Opcode.StatFs or Opcode.GetXattr or Opcode.SetXattr or Opcode.ListXattr or Opcode.RemoveXattr;
 
     private async Task AwaitAsync(ValueTask work, FuseRequest request)
     {

@@ -144,8 +144,8 @@ internal static class Fusermount
         If(options.NoAtime, "noatime");
         If(options.Sync, "sync");
         If(options.DirSync, "dirsync");
-        If(options.AllowOther, "allow_other");
-        If(options.AllowRoot && !options.AllowOther, "allow_root");
+        // fusermount3 knows no allow_root: everybody is let in, and the session turns others away.
+        If(options.AllowOther || options.AllowRoot, "allow_other");
         If(options.AutoUnmount, "auto_unmount");
         if (options.MaxRead > 0) list.Append(CultureInfo.InvariantCulture, $",max_read={options.MaxRead}");
         return list.ToString();

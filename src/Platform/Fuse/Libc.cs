@@ -6,8 +6,14 @@ namespace DatMount.Platform.Fuse;
 internal static unsafe partial class Libc
 {
     public const int O_RDONLY = 0;
+    public const int O_WRONLY = 1;
     public const int O_RDWR = 2;
+    public const int O_CREAT = 0x40;
+    public const int O_EXCL = 0x80;
+    public const int O_PATH = 0x200000;
     public const int O_CLOEXEC = 0x80000;
+    public const int AT_REMOVEDIR = 0x200;
+    public const int AT_EMPTY_PATH = 0x1000;
     public const nuint MS_RDONLY = 1;
     public const nuint MS_NOSUID = 2;
     public const nuint MS_NODEV = 4;
@@ -25,6 +31,9 @@ internal static unsafe partial class Libc
     public const int FD_CLOEXEC = 1;
     public const short POLLIN = 1;
     public const int PATH_MAX = 4096;
+
+    /// <summary>O_NOFOLLOW, the one open flag here that differs between CPUs.</summary>
+    public static int NoFollow => RuntimeInformation.ProcessArchitecture is Architecture.Arm or Architecture.Arm64 ? 0x8000 : 0x20000;
 
     [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
     public static partial nint Read(int fd, byte* buffer, nuint count);
@@ -67,6 +76,41 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
     public static partial int Poll(PollEntry* entries, nuint count, int timeoutMs);
+
+    [LibraryImport("libc", EntryPoint = "gettid")]
+    public static partial int ThreadId();
+
+    [LibraryImport("libc", EntryPoint = "openat", SetLastError = true)]
+    public static partial int OpenAt(int directory, byte* name, int flags, uint mode);
+
+    [LibraryImport("libc", EntryPoint = "mkdirat", SetLastError = true)]
+    public static partial int MkDirAt(int directory, byte* name, uint mode);
+
+    [LibraryImport("libc", EntryPoint = "symlinkat", SetLastError = true)]
+    public static partial int SymLinkAt(byte* target, int directory, byte* name);
+
+    [LibraryImport("libc", EntryPoint = "unlinkat", SetLastError = true)]
+    public static partial int UnlinkAt(int directory, byte* name, int flags);
+
+    [LibraryImport("libc", EntryPoint = "utimensat", SetLastError = true)]
+    public static partial int UTimesAt(int fd, byte* name, void* times, int flags);
+
+    [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
+    public static partial int FTruncate(int fd, long length);
+
+    [LibraryImport("libc", EntryPoint = "open_by_handle_at", SetLastError = true)]
+    public static partial int OpenByHandle(int mount, FileHandle* handle, int flags);
+
+    /// <summary>struct file_handle as FUSE fills it: node id, high word first, and generation (always 0 here).</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct FileHandle
+    {
+        public uint Length;
+        public int Type;
+        public uint NodeHigh;
+        public uint NodeLow;
+        public uint Generation;
+    }
 
     /// <summary>struct msghdr of 64-bit Linux (little-endian, so musl's narrower fields read the same).</summary>
     [StructLayout(LayoutKind.Explicit, Size = 56)]
