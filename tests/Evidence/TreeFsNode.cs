@@ -22,6 +22,8 @@ public sealed class TreeFsNode(ulong id, ulong fileNumber, NodeKind kind, TreeFs
 
     public TimeSpan? AttrTtl { get; set; }
 
+    public TimeSpan? EntryTtl { get; set; }
+
     /// <summary>Lookups the adapter has not given back.</summary>
     public long References { get; set; }
 
@@ -29,7 +31,7 @@ public sealed class TreeFsNode(ulong id, ulong fileNumber, NodeKind kind, TreeFs
 
     public NodeInfo Info => new(Id, FileNumber, Kind, (ulong)Data.Length, (ulong)Data.Length, Mode, Kind == NodeKind.Directory ? 2u : 1u,
         Uid, Gid, MtimeNs, MtimeNs, MtimeNs, true)
-    { AttrTtl = AttrTtl };
+    { AttrTtl = AttrTtl, EntryTtl = EntryTtl };
 
     /// <summary>Names are bytes; the tree keeps them one char each.</summary>
     public static string Key(ReadOnlySpan<byte> name) => System.Text.Encoding.Latin1.GetString(name);

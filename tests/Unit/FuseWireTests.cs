@@ -114,6 +114,19 @@ public sealed class FuseWireTests
     }
 
     [Fact]
+    public async Task A_node_can_have_times_of_its_own()
+    {
+        var fs = new TreeFs(FuseHarness.Caps());
+        TreeFsNode file = fs.File("a", "x");
+        file.EntryTtl = TimeSpan.Zero;
+        file.AttrTtl = TimeSpan.FromMilliseconds(2500);
+        await using FuseHarness harness = await FuseHarness.StartAsync(fs);
+        byte[] entry = (await harness.AskAsync(Opcode.Lookup, 1, w => w.Name("a"))).Payload();
+        (entry.U64(16), entry.U32(32)).Should().Be((0UL, 0u));
+        (entry.U64(24), entry.U32(36)).Should().Be((2UL, 500_000_000u));
+    }
+
+    [Fact]
     public async Task Names_over_the_bound_are_refused_as_the_kernel_lets_them_through()
     {
         var fs = new TreeFs(FuseHarness.Caps());
