@@ -127,6 +127,19 @@ internal sealed class Bitfield
         }
     }
 
+    /// <summary>All trusted nodes, ascending.</summary>
+    public IEnumerable<long> Nodes()
+    {
+        for (long page = 0; page < PageCount; page++)
+        {
+            if (Find(page) is not { } bits) continue;
+            for (int node = 0; node < BitfieldPage.Nodes; node++)
+            {
+                if (bits.HasNode(node)) yield return page * BitfieldPage.Nodes + node;
+            }
+        }
+    }
+
     /// <summary>Marks a block as held.</summary>
     public bool SetBlock(long block)
     {

@@ -3,73 +3,198 @@ using DatFs.Crypto;
 namespace DatFs.Feeds;
 
 /// <summary>
-/// One append-only, signed feed (hypercore.md): the public door of this folder. CONTRACT SKELETON, bodies follow.
+/// One append-only, signed feed (hypercore.md): the public door of this folder. Owns its six files and what is known from them.
+/// Invariants: what is visible was verified against a signature of the owner; what was appended is durable before anyone sees it, so no two
+/// blocks are ever signed for one index; the length never decreases while the feed is open.
+/// Any thread may call anything. Changes take turns; readers wait neither for a turn nor for the disk to synchronise.
 /// </summary>
 public sealed partial class Feed : IAsyncDisposable
 {
-    /// <summary>Opens or creates a feed; recovers it after a crash (§10, §16).</summary>
-    /// <exception cref="DatException">Locked, KeyMismatch, Corrupt, Io.</exception>
-    public static Feed Open(FeedFiles files, FeedOptions options) => throw new NotImplementedException();
+    private readonly FeedOptions _options;
+    private readonly FeedTree _tree;
+    private readonly Bitfield _bits;
+    private readonly SecretKey? _secret;
+
+    // The turn of whoever changes the tree, and the turn of whoever makes changes durable; the latter is taken last.
+    private readonly SemaphoreSlim _turn = new(1);
+    private readonly SemaphoreSlim _flushTurn = new(1);
+
+    // Guards the moment in which bits and length change together. Odd while that happens: see Consistent.
+    private readonly Lock _commit = new();
+    private long _version;
+
+    private volatile IFeedObserver[] _observers = [];
+    private volatile DatException? _failure;
+    private volatile bool _forked;
+    private volatile bool _disposed;
+
+    private Feed(FeedTree tree, SecretKey? secret, FeedOptions options, long claimed)
+    {
+        _tree = tree;
+        _bits = tree.Bits;
+        _secret = secret;
+        _options = options;
+        _claimed = claimed;
+        DiscoveryKey = tree.Key.ToDiscoveryKey();
+        _flushTimer = options.Time.CreateTimer(_ => _ = FlushInBackground(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
 
     /// <summary>Public key.</summary>
-    public FeedKey Key => throw new NotImplementedException();
+    public FeedKey Key => _tree.Key;
+
     /// <summary>Public name.</summary>
-    public DiscoveryKey DiscoveryKey => throw new NotImplementedException();
+    public DiscoveryKey DiscoveryKey { get; }
+
     /// <summary>The secret key is here and may be used.</summary>
-    public bool Writable => throw new NotImplementedException();
+    public bool Writable => _secret is not null && !_tree.Store.ReadOnly && !_tree.Store.HasForeignData && !_forked;
+
     /// <summary>Blocks in the largest verified tree.</summary>
-    public long Length => throw new NotImplementedException();
+    public long Length => _tree.Length;
+
     /// <summary>Bytes in the largest verified tree.</summary>
-    public long ByteLength => throw new NotImplementedException();
+    public long ByteLength => _tree.ByteLength;
+
     /// <summary>The owner signed two histories; frozen.</summary>
-    public bool IsForked => throw new NotImplementedException();
+    public bool IsForked => _forked;
+
     /// <summary>Blocks held here.</summary>
-    public long HeldBlocks => throw new NotImplementedException();
+    public long HeldBlocks => _bits.Held;
 
-    /// <summary>True when the block's bytes are held.</summary>
-    public bool HasBlock(long index) => throw new NotImplementedException();
-    /// <summary>First block in [start, end) that is not held, or end.</summary>
-    public long FirstMissing(long start, long end) => throw new NotImplementedException();
-    /// <summary>True when the tree node is stored and trusted.</summary>
-    public bool HasNode(long treeIndex) => throw new NotImplementedException();
-
-    /// <summary>Reads a block that is held; false when it is not (also when its bytes turned out damaged: the data bit is dropped).</summary>
-    public bool TryRead(long index, out BlockLease block) => throw new NotImplementedException();
-    /// <summary>Reads a block, from a peer through <see cref="Source"/> when it is not held. Completes synchronously when held.</summary>
-    public ValueTask<BlockLease> ReadAsync(long index, FetchPriority priority, CancellationToken ct) => throw new NotImplementedException();
-    /// <summary>Byte position of a block within the feed, where the tree nodes for it are held (§8).</summary>
-    public bool TryGetOffset(long index, out long byteOffset) => throw new NotImplementedException();
-    /// <summary>Size of a block in bytes, where known for certain (§12.6).</summary>
-    public bool TryGetSize(long index, out long size) => throw new NotImplementedException();
-    /// <summary>Finds the block that holds a byte among blocks [start, end), with the tree nodes held; narrows [start, end) when it cannot (§8).</summary>
-    public bool TrySeek(long byteOffset, ref long start, ref long end, out long offsetInBlock) => throw new NotImplementedException();
-    /// <summary>As <see cref="TrySeek"/>, asking <see cref="Source"/> for missing nodes.</summary>
-    public ValueTask<(long Block, long OffsetInBlock)> SeekAsync(long byteOffset, long start, long end, FetchPriority priority, CancellationToken ct) => throw new NotImplementedException();
-    /// <summary>Completes when the verified length is at least <paramref name="minLength"/>.</summary>
-    public ValueTask WaitForLengthAsync(long minLength, FetchPriority priority, CancellationToken ct) => throw new NotImplementedException();
-
-    /// <summary>Appends a batch under one signature, durable when it returns (§9, §16). Returns the index of the first block.</summary>
-    public ValueTask<long> AppendAsync(IReadOnlyList<ReadOnlyMemory<byte>> blocks, CancellationToken ct) => throw new NotImplementedException();
-    /// <summary>Gives up the bytes of blocks [start, end) (§13).</summary>
-    public ValueTask ClearAsync(long start, long end, CancellationToken ct) => throw new NotImplementedException();
-    /// <summary>Writes what is only in memory (bitfield pages, after data and tree).</summary>
-    public ValueTask FlushAsync(CancellationToken ct) => throw new NotImplementedException();
-
-    // --- replication side -------------------------------------------------------------------------------------------
+    /// <summary>Blocks that were signed here once and could not be recovered; appending waits until peers have given them back.</summary>
+    public long LostBlocks => Math.Max(0, _claimed - Length);
 
     /// <summary>Where missing blocks come from; null = nowhere.</summary>
     public IBlockSource? Source { get; set; }
-    /// <summary>The digest to send with a request for a block (§11.1).</summary>
-    public ulong DigestFor(long index) => throw new NotImplementedException();
-    /// <summary>Answers a request (§11.2); false when the block's leaf (or, without <paramref name="hashOnly"/>, its bytes) is not held. The lease, if any, backs Value.</summary>
-    internal bool TryProve(long index, ulong digest, bool hashOnly, RemoteTree remote, out Proof proof, out BlockLease lease) => throw new NotImplementedException();
-    /// <summary>Verifies an answer by the strict rules of §12 and stores it, all or nothing.</summary>
-    public ValueTask<ProofOutcome> AcceptAsync(Proof proof, CancellationToken ct) => throw new NotImplementedException();
-    /// <summary>The data bits [start, start+length) as RLE (§15), for a Have.</summary>
-    public byte[] EncodeHave(long start, long length) => throw new NotImplementedException();
+
+    /// <summary>Where the feed is stored now.</summary>
+    public FeedFiles Files => _tree.Store.Files;
+
+    /// <summary>True when the block's bytes are held.</summary>
+    public bool HasBlock(long index) => _bits.HasBlock(index);
+
+    /// <summary>First block in [start, end) that is not held, or end.</summary>
+    public long FirstMissing(long start, long end) => _bits.FirstMissing(Math.Max(0, start), end);
+
+    /// <summary>First block in [start, end) that is held, or end.</summary>
+    public long FirstHeld(long start, long end) => _bits.FirstHeld(Math.Max(0, start), end);
+
+    /// <summary>True when the tree node is stored and trusted.</summary>
+    public bool HasNode(long treeIndex) => _bits.HasNode(treeIndex);
+
     /// <summary>Adds an observer until the returned object is disposed.</summary>
-    public IDisposable Observe(IFeedObserver observer) => throw new NotImplementedException();
+    public IDisposable Observe(IFeedObserver observer)
+    {
+        lock (_commit) _observers = [.. _observers, observer];
+        return new Observation(this, observer);
+    }
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync() => throw new NotImplementedException();
+    public async ValueTask DisposeAsync()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        await _flushTimer.DisposeAsync();
+        await _turn.WaitAsync();
+        await _flushTurn.WaitAsync();
+        try
+        {
+            if (_failure is null) Write();
+        }
+        finally
+        {
+            foreach (FeedStore store in _retired) store.Dispose();
+            _tree.Store.Dispose();
+            _secret?.Dispose();
+            _flushTurn.Release();
+            _turn.Release();
+        }
+    }
+
+    /// <summary>Names the feed without giving its key away.</summary>
+    public override string ToString() => $"feed {DiscoveryKey}";
+
+    /// <summary>
+    /// Runs a question about the tree so that it sees no change half done. The question may run more than once.
+    /// </summary>
+    private T Consistent<T, TArgument>(TArgument argument, Func<Feed, TArgument, T> question)
+    {
+        for (SpinWait wait = default; ; wait.SpinOnce())
+        {
+            long before = Volatile.Read(ref _version);
+            if ((before & 1) != 0) continue;
+            T answer = question(this, argument);
+            Interlocked.MemoryBarrier();
+            if (Volatile.Read(ref _version) == before) return answer;
+        }
+    }
+
+    /// <summary>Makes a change of bits and length that nobody sees half done.</summary>
+    private void InOneMoment<TArgument>(in TArgument argument, Action<Feed, TArgument> change)
+    {
+        lock (_commit)
+        {
+            Interlocked.Increment(ref _version);
+            try
+            {
+                change(this, argument);
+            }
+            finally
+            {
+                Interlocked.Increment(ref _version);
+            }
+        }
+    }
+
+    private void Announce(long oldLength, long newLength, long start, long count)
+    {
+        foreach (IFeedObserver observer in _observers)
+        {
+            if (newLength > oldLength) observer.LengthChanged(this, oldLength, newLength);
+            if (count > 0) observer.BlocksAdded(this, start, count);
+        }
+
+        if (newLength > oldLength) WakeLengthWaiters();
+    }
+
+    private void AnnounceCleared(long start, long count)
+    {
+        foreach (IFeedObserver observer in _observers) observer.BlocksCleared(this, start, count);
+    }
+
+    /// <summary>Refuses changes after a failure that left open what is on the disk.</summary>
+    private void CheckChangeable()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (_failure is { } failure)
+            throw new DatException(failure.Error, $"The feed in {Files.Folder.DisplayName} has to be opened again: {failure.Message}", failure);
+    }
+
+    /// <summary>What a synchronisation left undone cannot be told from what it did: nothing more is written until the feed is opened again.</summary>
+    private DatException Fail(Exception cause)
+    {
+        DatException failure = DiskError("written", cause);
+        _failure ??= failure;
+        return failure;
+    }
+
+    private DatException DiskError(string verb, Exception cause) =>
+        cause as DatException ?? new DatException(DatError.Io, $"The feed in {Files.Folder.DisplayName} could not be {verb}: {cause.Message}", cause);
+
+    private static bool IsDiskError(Exception e) => e is IOException or UnauthorizedAccessException or DatException { Error: DatError.Io };
+
+    private sealed class Observation(Feed feed, IFeedObserver observer) : IDisposable
+    {
+        private bool _ended;
+
+        public void Dispose()
+        {
+            lock (feed._commit)
+            {
+                if (_ended) return;
+                _ended = true;
+                int at = Array.LastIndexOf(feed._observers, observer);
+                feed._observers = [.. feed._observers[..at], .. feed._observers[(at + 1)..]];
+            }
+        }
+    }
 }

@@ -23,6 +23,17 @@ internal sealed class MemoryFile
         }
     }
 
+    /// <summary>A copy of the content that nobody has open.</summary>
+    public MemoryFile Clone()
+    {
+        lock (_lock)
+        {
+            MemoryFile copy = new() { _length = _length };
+            foreach ((long page, byte[] bytes) in _pages) copy._pages.Add(page, (byte[])bytes.Clone());
+            return copy;
+        }
+    }
+
     private long Length
     {
         get

@@ -80,6 +80,19 @@ public sealed class MemoryFolder : IStorageFolder
     {
     }
 
+    /// <summary>A copy of everything, with nothing open: what another process would find.</summary>
+    public MemoryFolder Clone()
+    {
+        MemoryFolder copy = new(DisplayName);
+        lock (_lock)
+        {
+            foreach ((string name, MemoryFile file) in _files) copy._files.Add(name, file.Clone());
+            foreach ((string name, MemoryFolder folder) in _folders) copy._folders.Add(name, folder.Clone());
+        }
+
+        return copy;
+    }
+
     private bool HasContent
     {
         get
