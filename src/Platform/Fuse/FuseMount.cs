@@ -124,6 +124,14 @@ public sealed class FuseMount : IAsyncDisposable
         }
     }
 
+    /// <summary>Takes away a mount of ours whose process is gone (platform.md §2); false when there is none at that place.</summary>
+    public static async Task<bool> DetachLeftoverAsync(string mountPoint, CancellationToken ct)
+    {
+        if (MountTable.At(mountPoint) is not { } entry || entry.Type != MountTable.Type) return false;
+        await Unmounting.DetachAsync(mountPoint, ct);
+        return true;
+    }
+
     /// <summary>Processes that have a working folder, an open or a mapped file in the mount.</summary>
     public IReadOnlyList<MountHolder> FindHolders() => MountHolder.Find(MountPoint);
 

@@ -1,0 +1,86 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using DatFs.Replication;
+using DatMount.Hosting;
+
+namespace DatMount.Commands;
+
+/// <summary>The options that say how a drive is reached and where it is kept; the same for every command that opens one.</summary>
+internal sealed class DriveOptions
+{
+    private readonly Option<string[]> _peers = new("--peer")
+    {
+        Description = "Connect to this address; may be given several times.",
+        HelpName = "host:port",
+        DefaultValueFactory = _ => [],
+    };
+
+    private readonly Option<string?> _listen = new("--listen")
+    {
+        Description = "Accept peers on this address (port 0 = any free one).",
+        HelpName = "host:port",
+    };
+
+    private readonly Option<bool> _noDiscovery = new("--no-discovery")
+    {
+        Description = "Stay silent on the network but for --peer and --listen.",
+    };
+
+    private readonly Option<string?> _storage = new("--storage")
+    {
+        Description = "Keep drives in this folder instead of the user's data folder.",
+        HelpName = "folder",
+    };
+
+    private readonly Option<bool> _offline = new("--offline")
+    {
+        Description = "Use only what is stored on this machine.",
+    };
+
+    private readonly Option<string> _ioTimeout = new("--io-timeout")
+    {
+        Description = "Give up a read for which nothing arrives for this long; 0 = wait for ever.",
+        HelpName = "time",
+        DefaultValueFactory = _ => "30s",
+    };
+
+    private readonly Option<bool> _verbose = new("--verbose", "-v")
+    {
+        Description = "Say more in the log.",
+    };
+
+    public void AddTo(Command command)
+    {
+        _peers.Validators.Add(result => RequireAddresses(result, result.GetValueOrDefault<string[]>() ?? []));
+        _listen.Validators.Add(result => RequireAddresses(result, result.GetValueOrDefault<string>() is { } listen ? [listen] : []));
+        _ioTimeout.Validators.Add(result =>
+        {
+            if (!Duration.TryParse(result.GetValueOrDefault<string>() ?? "", out _))
+                result.AddError("--io-timeout takes a time such as 30s, 2m or 0.");
+        });
+        foreach (Option option in (Option[])[_peers, _listen, _noDiscovery, _storage, _offline, _ioTimeout, _verbose]) command.Add(option);
+    }
+
+    public DriveSettings Read(ParseResult parsed)
+    {
+        _ = Duration.TryParse(parsed.GetValue(_ioTimeout) ?? "30s", out TimeSpan ioTimeout);
+        return new DriveSettings
+        {
+            Peers = [.. (parsed.GetValue(_peers) ?? []).Select(Parsed)],
+            Listen = parsed.GetValue(_listen) is { } listen ? Parsed(listen) : null,
+            NoDiscovery = parsed.GetValue(_noDiscovery),
+            StorageRoot = parsed.GetValue(_storage) is { } storage ? Path.GetFullPath(storage) : null,
+            Offline = parsed.GetValue(_offline),
+            IoTimeout = ioTimeout,
+            Verbose = parsed.GetValue(_verbose),
+        };
+    }
+
+    private static PeerAddress Parsed(string text) => Address.TryParse(text, out PeerAddress address) ? address : default;
+
+    private static void RequireAddresses(OptionResult result, string[] addresses)
+    {
+        foreach (string address in addresses)
+            if (!Address.TryParse(address, out _)) result.AddError($"'{address}' is not an address; write host:port, such as 192.0.2.7:3282 or [::1]:3282.");
+    }
+}

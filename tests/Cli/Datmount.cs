@@ -1,0 +1,141 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using DatFs.Evidence;
+
+namespace DatMount.Cli;
+
+/// <summary>
+/// One run of the program as users get it: the ahead-of-time build in artifacts/bin, or the managed one where that was not built. Each test gives
+/// its own home and runtime folder, so that nothing of the machine's user is seen or touched.
+/// </summary>
+internal sealed class Datmount : IAsyncDisposable
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private readonly Process _process;
+    private readonly BlockingCollection<string> _lines = [];
+    private readonly ConcurrentQueue<string> _output = new();
+    private readonly ConcurrentQueue<string> _errors = new();
+
+    private Datmount(Process process)
+    {
+        _process = process;
+        process.OutputDataReceived += (_, line) => Take(line.Data, _output);
+        process.ErrorDataReceived += (_, line) => Take(line.Data, _errors);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+    }
+
+    public int Id => _process.Id;
+
+    public string Output => string.Join('\n', _output);
+
+    public string Errors => string.Join('\n', _errors);
+
+    public static string[] Program
+    {
+        get
+        {
+            string root = Path.GetDirectoryName(Vectors.TestsRoot)!;
+            string native = Path.Combine(root, "artifacts", "bin", "datmount");
+            return File.Exists(native) ? [native] : ["dotnet", Path.Combine(AppContext.BaseDirectory, "datmount.dll")];
+        }
+    }
+
+    public static Datmount Start(TempFolder home, params string[] arguments) => Start(home, null, arguments);
+
+    public static Datmount Start(TempFolder home, string? input, string[] arguments)
+    {
+        ProcessStartInfo start = new(Program[0]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        foreach (string argument in Program.Skip(1).Concat(arguments)) start.ArgumentList.Add(argument);
+        start.Environment["HOME"] = home.Folder("home");
+        start.Environment["XDG_DATA_HOME"] = home.Folder("data");
+        start.Environment["XDG_STATE_HOME"] = home.Folder("state");
+        start.Environment["XDG_RUNTIME_DIR"] = home.Folder("runtime");
+        Datmount run = new(Process.Start(start)!);
+        if (input is not null) run._process.StandardInput.WriteLine(input);
+        run._process.StandardInput.Close();
+        return run;
+    }
+
+    /// <summary>Runs to the end.</summary>
+    public static async Task<(int Code, string Output, string Errors)> RunAsync(TempFolder home, params string[] arguments)
+    {
+        await using Datmount run = Start(home, arguments);
+        int code = await run.ExitAsync();
+        return (code, run.Output, run.Errors);
+    }
+
+    /// <summary>Waits for a line that contains <paramref name="part"/>, on either stream.</summary>
+    public async Task<string> LineAsync(string part)
+    {
+        using CancellationTokenSource patience = new(s_patience);
+        try
+        {
+            return await Task.Run(() =>
+            {
+                foreach (string line in _lines.GetConsumingEnumerable(patience.Token))
+                    if (line.Contains(part, StringComparison.Ordinal)) return line;
+                throw new InvalidOperationException($"the program ended without saying '{part}':\n{Output}\n{Errors}");
+            });
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"the program did not say '{part}':\n{Output}\n{Errors}");
+        }
+    }
+
+    public void Signal(int signal)
+    {
+        if (Kill(_process.Id, signal) != 0) throw new InvalidOperationException("the process could not be signalled");
+    }
+
+    public async Task<int> ExitAsync()
+    {
+        using CancellationTokenSource patience = new(s_patience);
+        try
+        {
+            await _process.WaitForExitAsync(patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"the program did not end:\n{Output}\n{Errors}");
+        }
+
+        return _process.ExitCode;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            Signal(15);
+            try
+            {
+                using CancellationTokenSource patience = new(TimeSpan.FromSeconds(20));
+                await _process.WaitForExitAsync(patience.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                _process.Kill();
+            }
+        }
+
+        _process.Dispose();
+        _lines.Dispose();
+    }
+
+    private void Take(string? line, ConcurrentQueue<string> into)
+    {
+        if (line is null)
+        {
+            return;
+        }
+
+        into.Enqueue(line);
+        if (!_lines.IsAddingCompleted) _lines.Add(line);
+    }
+
+    [DllImport("libc", EntryPoint = "kill")]
+    private static extern int Kill(int process, int signal);
+}
