@@ -1,1 +1,3 @@
-return 0;
+using DatFs.Bench;
+
+return await BenchProgram.RunAsync(args);

@@ -1,0 +1,83 @@
+using System.Globalization;
+
+namespace DatFs.Bench;
+
+/// <summary>What a run measures and how much of it.</summary>
+internal sealed record BenchSettings
+{
+    public IReadOnlyList<string> Tables { get; init; } = BenchProgram.TableNames;
+    public long CloneBytes { get; init; } = 1L << 30;
+    public int Files { get; init; } = 10_000;
+    public int Runs { get; init; } = 3;
+}
+
+/// <summary>
+/// Measures DatMount beside what it is compared with, in one run on one machine, and prints one table of medians and
+/// ratios. A figure alone says little: the machine's own limits stand at the head of the table.
+/// </summary>
+internal static class BenchProgram
+{
+    public static readonly string[] TableNames = ["limits", "clone", "files", "mount"];
+
+    private const string Usage = """
+        dotnet run -c Release --project tests/Bench -- [limits] [clone] [files] [mount] [options]
+          limits   what the machine can do: BLAKE2b, XSalsa20, loopback, disk
+          clone    one big file over loopback: Node to Node, Node to ours, ours to ours
+          files    many files of 1 KiB, the same three ways
+          mount    reads and walks through the mount, beside bindfs over a plain folder
+        Without a name all of them run.
+          --size N[K|M|G]   bytes of the big file (1G)
+          --files N         number of small files (10000)
+          --runs N          runs of each, the median counts (3)
+        """;
+
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        if (arguments is ["peer-serve" or "peer-clone", ..]) return await OurPeer.RunAsync(arguments);
+        if (Parse(arguments) is not { } settings)
+        {
+            Console.Error.WriteLine(Usage);
+            return 2;
+        }
+
+        BenchTable table = new();
+        foreach (string name in settings.Tables)
+        {
+            await Console.Error.WriteLineAsync($"measuring: {name}");
+            await (name switch
+            {
+                "limits" => Limits.MeasureAsync(table, settings),
+                "clone" => CloneBench.BigFileAsync(table, settings),
+                "files" => CloneBench.SmallFilesAsync(table, settings),
+                _ => MountBench.MeasureAsync(table, settings),
+            });
+        }
+
+        table.Print(Console.Out);
+        return 0;
+    }
+
+    private static BenchSettings? Parse(string[] arguments)
+    {
+        BenchSettings settings = new();
+        List<string> tables = [];
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            string word = arguments[i];
+            if (TableNames.Contains(word)) tables.Add(word);
+            else if (i + 1 == arguments.Length || Amount(arguments[++i]) is not { } amount) return null;
+            else if (word == "--size") settings = settings with { CloneBytes = amount };
+            else if (word == "--files") settings = settings with { Files = checked((int)amount) };
+            else if (word == "--runs") settings = settings with { Runs = checked((int)amount) };
+            else return null;
+        }
+
+        return tables.Count == 0 ? settings : settings with { Tables = tables };
+    }
+
+    private static long? Amount(string text)
+    {
+        int shift = text.Length == 0 ? 0 : char.ToUpperInvariant(text[^1]) switch { 'K' => 10, 'M' => 20, 'G' => 30, _ => 0 };
+        return long.TryParse(shift == 0 ? text : text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number > 0 ? number << shift : null;
+    }
+}
