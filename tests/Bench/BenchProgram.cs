@@ -17,13 +17,14 @@ internal sealed record BenchSettings
 /// </summary>
 internal static class BenchProgram
 {
-    public static readonly string[] TableNames = ["limits", "clone", "files", "mount"];
+    public static readonly string[] TableNames = ["limits", "clone", "files", "lazy", "mount"];
 
     private const string Usage = """
-        dotnet run -c Release --project tests/Bench -- [limits] [clone] [files] [mount] [options]
+        dotnet run -c Release --project tests/Bench -- [limits] [clone] [files] [lazy] [mount] [options]
           limits   what the machine can do: BLAKE2b, XSalsa20, loopback, disk
           clone    one big file over loopback: Node to Node, Node to ours, ours to ours
           files    many files of 1 KiB, the same three ways
+          lazy     round trips of single looks and reads over a slow line, from an empty store
           mount    reads and walks through the mount, beside bindfs over a plain folder
         Without a name all of them run.
           --size N[K|M|G]   bytes of the big file (1G)
@@ -49,6 +50,7 @@ internal static class BenchProgram
                 "limits" => Limits.MeasureAsync(table, settings),
                 "clone" => CloneBench.BigFileAsync(table, settings),
                 "files" => CloneBench.SmallFilesAsync(table, settings),
+                "lazy" => LazyBench.MeasureAsync(table, settings),
                 _ => MountBench.MeasureAsync(table, settings),
             });
         }

@@ -110,6 +110,12 @@ public sealed class DrivePeer : ReplicatingPeer
     public async Task<IReadOnlyList<PeerEntry>> ListAsync(long? version = null, bool hash = true) =>
         Entries((await Node.DoAsync("list", new { version, hash })).GetProperty("entries"));
 
+    /// <summary>Looks one path up; answers its size.</summary>
+    public async Task<long> StatAsync(string path) => (await Node.DoAsync("stat", new { path })).GetProperty("size").GetInt64();
+
+    /// <summary>Lists one directory; answers how many names it has.</summary>
+    public async Task<int> ReadDirectoryAsync(string path) => (await Node.DoAsync("readdir", new { path })).GetProperty("names").GetInt32();
+
     /// <summary>The list of each version from 1 on; element 0 is version 1.</summary>
     public async Task<IReadOnlyList<IReadOnlyList<PeerEntry>>> HistoryAsync() =>
         [.. (await Node.DoAsync("history", null, TimeSpan.FromMinutes(3))).GetProperty("versions").EnumerateArray().Select(Entries)];
@@ -117,6 +123,9 @@ public sealed class DrivePeer : ReplicatingPeer
     /// <summary>Reads a range of a file, answers its hash; all of it without a range.</summary>
     public async Task<string> HashAsync(string path, long? version = null, long? start = null, long? length = null) =>
         (await Node.DoAsync("read", new { path, version, start, length })).GetProperty("sha256").GetString()!;
+
+    /// <summary>Reads the beginning of a file through the release's own read stream.</summary>
+    public async Task<long> StreamAsync(string path, long length) => (await Node.DoAsync("stream", new { path, length })).GetProperty("length").GetInt64();
 
     /// <summary>Completes when a version is known of; nothing more than its head needs to be held.</summary>
     public async Task<PeerDriveInfo> WaitForVersionAsync(long version) => PeerDriveInfo.From(await Node.DoAsync("update", new { version }));

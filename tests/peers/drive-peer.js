@@ -14,9 +14,11 @@
 //   writeFile {path, payload (lib/seeded.js), mode?, mtime?}   unlink {path}   mkdir {path, mode?}   rmdir {path}
 //   writeMany {prefix, seed, count, size}  prefix + number, each with its own piece of the seeded bytes
 //   list {version?, hash?}                 every file and directory at a version, as this release sees it
+//   stat {path}   readdir {path}           one look-up => {size} or {names}
 //   history                                list with hashes for each version from 1
 //   read {path, version?, start?, length?} => {sha256, length, base64 if small}
 //   update {version}                       until that version is known of
+//   stream {path, length}                  reads the file's beginning through the release's own read stream => {length}
 //   waitSync {version?, content?, contentLength?}   until metadata to that version, and all content, is here
 //   counters {reset?}                      blocks and bytes of both feeds sent and received
 //   listen, connect, disconnect, traffic   lib/links.js
@@ -206,6 +208,10 @@ serve({
 
   list: async (command) => ({ entries: await list(at(command.version), command.hash !== false) }),
 
+  stat: async (command) => ({ size: (await call(archive, 'stat', command.path)).size }),
+
+  readdir: async (command) => ({ names: (await call(archive, 'readdir', command.path)).length }),
+
   async history () {
     const versions = []
     for (let v = 1; v <= archive.version; v++) versions.push(await list(archive.checkout(v), true))
@@ -233,6 +239,22 @@ serve({
       if (end - start <= 65536) pieces.push(block)
     }
     return { length: end - start, sha256: hash.digest('hex'), base64: pieces.length ? Buffer.concat(pieces).toString('base64') : undefined }
+  },
+
+  async stream (command) {
+    let length = 0
+    await new Promise((resolve, reject) => {
+      const input = archive.createReadStream(command.path)
+      input.on('error', reject)
+      input.on('end', resolve)
+      input.on('data', (piece) => {
+        length += piece.length
+        if (length < command.length) return
+        resolve()
+        input.destroy()
+      })
+    })
+    return { length }
   },
 
   async update ({ version }) {
