@@ -47,7 +47,9 @@ public sealed class FakeDrive : IDrive
 {
     private readonly Lock _gate = new();
     private readonly List<FakeView> _versions = [];
+    private readonly TaskCompletionSource _returned = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Action<DriveChange>[] _observers = [];
+    private int _openLeases;
 
     public FakeDrive(bool writable = false)
     {
@@ -69,6 +71,12 @@ public sealed class FakeDrive : IDrive
 
     /// <summary>Bytes of files held here; null = all.</summary>
     public Func<DrivePath, long>? Local { get; set; }
+
+    /// <summary>Waits go on although their caller gave up.</summary>
+    public bool IgnoreCallers { get; set; }
+
+    /// <summary>Completes when a first lease was given back.</summary>
+    public Task LeaseReturned => _returned.Task;
 
     /// <summary>Leases handed out and not given back.</summary>
     public int OpenLeases => _openLeases;
@@ -115,6 +123,15 @@ public sealed class FakeDrive : IDrive
         return after;
     }
 
+    /// <summary>Publishes a version in which a path is told although nothing changed.</summary>
+    public IDriveView Repeat(string path)
+    {
+        IDriveView before = Live;
+        lock (_gate) _versions.Add(_versions[^1].With(_versions.Count, [], Live.Time));
+        foreach (Action<DriveChange> observer in _observers) observer(new DriveChange(before, Live, [DrivePath.From(path)]));
+        return Live;
+    }
+
     public async ValueTask<IDriveView> ReadyAsync(CancellationToken ct)
     {
         if (AskedAsync(new FakeCall(FakeAsk.Ready, DrivePath.Root, Live.Version), ct) is { } wait) await wait;
@@ -145,9 +162,15 @@ public sealed class FakeDrive : IDrive
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
-    internal Task? AskedAsync(in FakeCall call, CancellationToken ct) => Delay?.Invoke(call)?.WaitAsync(ct);
+    internal Task? AskedAsync(in FakeCall call, CancellationToken ct) => Delay?.Invoke(call)?.WaitAsync(IgnoreCallers ? default : ct);
 
-    internal int _openLeases;
+    internal void LeaseTaken() => Interlocked.Increment(ref _openLeases);
+
+    internal void LeaseGivenBack()
+    {
+        Interlocked.Decrement(ref _openLeases);
+        _returned.TrySetResult();
+    }
 
     private sealed class Observation(FakeDrive drive, Action<DriveChange> observer) : IDisposable
     {

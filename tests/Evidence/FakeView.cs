@@ -146,13 +146,13 @@ internal sealed class FakeView : IDriveView
         {
             long count = Math.Clamp(Size - offset, 0, length);
             if (offset + count > _content.Length) throw new DatException(DatError.Corrupt, "the file is shorter than it claims");
-            Interlocked.Increment(ref drive._openLeases);
+            drive.LeaseTaken();
             return new ContentLease(new ReadOnlySequence<byte>(_content, (int)offset, (int)count), new Given(drive));
         }
     }
 
     private sealed class Given(FakeDrive drive) : IDisposable
     {
-        public void Dispose() => Interlocked.Decrement(ref drive._openLeases);
+        public void Dispose() => drive.LeaseGivenBack();
     }
 }
