@@ -107,7 +107,11 @@ public sealed class FakeDrive : IDrive
     public IDriveView Publish(params (string Path, FakeEntry? Entry)[] changes) => Publish(null, tellPaths: true, changes);
 
     /// <summary>Publishes the next version, made at <paramref name="time"/>; without <paramref name="tellPaths"/> observers only hear that something changed.</summary>
-    public IDriveView Publish(DateTimeOffset? time, bool tellPaths, params (string Path, FakeEntry? Entry)[] changes)
+    public IDriveView Publish(DateTimeOffset? time, bool tellPaths, params (string Path, FakeEntry? Entry)[] changes) =>
+        Publish(time, tellPaths ? [.. changes.Select(change => DrivePath.From(change.Path))] : null, changes);
+
+    /// <summary>Publishes the next version and tells these paths, whatever really changed.</summary>
+    public IDriveView Publish(DateTimeOffset? time, IReadOnlyList<DrivePath>? told, params (string Path, FakeEntry? Entry)[] changes)
     {
         FakeView before;
         FakeView after;
@@ -118,18 +122,8 @@ public sealed class FakeDrive : IDrive
             _versions.Add(after);
         }
 
-        IReadOnlyList<DrivePath>? paths = tellPaths ? [.. changes.Select(change => DrivePath.From(change.Path))] : null;
-        foreach (Action<DriveChange> observer in _observers) observer(new DriveChange(before, after, paths));
+        foreach (Action<DriveChange> observer in _observers) observer(new DriveChange(before, after, told));
         return after;
-    }
-
-    /// <summary>Publishes a version in which a path is told although nothing changed.</summary>
-    public IDriveView Repeat(string path)
-    {
-        IDriveView before = Live;
-        lock (_gate) _versions.Add(_versions[^1].With(_versions.Count, [], Live.Time));
-        foreach (Action<DriveChange> observer in _observers) observer(new DriveChange(before, Live, [DrivePath.From(path)]));
-        return Live;
     }
 
     public async ValueTask<IDriveView> ReadyAsync(CancellationToken ct)

@@ -1,3 +1,4 @@
+using DatFs.Drives;
 using DatFs.Evidence;
 using DatFs.FileSystem;
 using FluentAssertions;
@@ -161,7 +162,7 @@ public sealed class LiveChangeTests : FakeDriveTests
         await using DatFileSystem fs = Mount();
         NodeInfo f = await fs.NodeAsync("/f");
         await using IFileHandle handle = await fs.OpenAsync(f.Id);
-        Drive.Repeat("/f");
+        Drive.Publish(null, [DrivePath.From("/f")]);
         _told.Take().Should().Equal("attributes 1");
         (await fs.NodeAsync("/f")).Id.Should().Be(f.Id);
     }
@@ -175,6 +176,23 @@ public sealed class LiveChangeTests : FakeDriveTests
         Drive.Publish(("/l", FakeEntry.Link("bb")));
         _told.Take().Should().Contain($"content {link.Id.Value}");
         AtOnce(fs.ReadLinkAsync(link.Id, default)).Value.ToArray().Should().Equal(FsCalls.Utf8("bb"));
+    }
+
+    [Fact]
+    public async Task A_change_that_was_not_told_is_noticed_at_the_next_lookup_or_listing()
+    {
+        Drive.Publish(("/a", FakeEntry.File("1")), ("/b", FakeEntry.File("1")), ("/c", FakeEntry.File("1")));
+        await using DatFileSystem fs = Mount();
+        NodeInfo a = await fs.NodeAsync("/a");
+        NodeInfo b = await fs.NodeAsync("/b");
+        NodeInfo c = await fs.NodeAsync("/c");
+        Drive.Publish(null, [], ("/a", FakeEntry.File("22")), ("/b", null), ("/c", FakeEntry.File("22")));
+        _told.Take();
+        (await fs.NodeAsync("/a")).Size.Should().Be(2);
+        (await fs.LookupAsync(NodeId.Root, "b")).Error.Should().Be(FsError.NotFound);
+        await using IDirHandle root = (await fs.OpenDirAsync(NodeId.Root, default)).Value;
+        (await root.EntriesAsync(withInfo: true)).Skip(2).Select(e => (e.Name, e.Info.Size)).Should().Equal(("a", 2UL), ("c", 2UL));
+        _told.Take().Should().Contain([$"content {a.Id.Value}", $"Removed 1/b was {b.Id.Value}", $"content {c.Id.Value}"]);
     }
 
     [Fact]

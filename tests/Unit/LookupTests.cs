@@ -34,7 +34,7 @@ public sealed class LookupTests : FakeDriveTests
     }
 
     [Fact]
-    public async Task Write_bits_show_on_aDrive_of_our_own_but_not_in_its_versions()
+    public async Task Write_bits_show_on_a_drive_of_our_own_but_not_in_its_versions()
     {
         FakeDrive own = new(writable: true);
         own.Publish(("/f", FakeEntry.File("")));
@@ -129,7 +129,7 @@ public sealed class LookupTests : FakeDriveTests
     [InlineData("/d/link", "/etc/passwd", false)]
     [InlineData("/d/link", "sub/../../x", false)]
     [InlineData("/d/link", "sub/..", false)]
-    public async Task Links_of_others_are_read_unless_they_leave_theDrive(string path, string target, bool allowed)
+    public async Task Links_of_others_are_read_unless_they_leave_the_drive(string path, string target, bool allowed)
     {
         Drive.Publish((path, FakeEntry.Link(target)));
         await using DatFileSystem fs = new(Drive);
@@ -143,7 +143,7 @@ public sealed class LookupTests : FakeDriveTests
     }
 
     [Fact]
-    public async Task Links_of_our_ownDrive_are_read_whatever_they_say()
+    public async Task Links_of_our_own_drive_are_read_whatever_they_say()
     {
         FakeDrive own = new(writable: true);
         own.Publish(("/link", FakeEntry.Link("/etc")), ("/f", FakeEntry.File("")));

@@ -107,17 +107,25 @@ public sealed partial class DatFileSystem
         lock (_gate)
         {
             if (at.Space.Kind == SpaceKind.Live && !ReferenceEquals(view, _newest)) return false;
-            answer = found.Value is { } entry ? InfoOf(Acquire(at, entry, notices)) : FsError.NotFound;
+            CatchUp(at, found.Value, notices);
+            answer = found.Value is { } entry ? InfoOf(Acquire(at, entry)) : FsError.NotFound;
         }
 
         _notices.Post(notices);
         return true;
     }
 
-    /// <summary>The node of a name, with one more reference. The entry is the newest view's. Gate held.</summary>
-    private Node Acquire(NodeName at, DriveEntry entry, Notices notices)
+    /// <summary>Settles the node of a name if it is in doubt, or shows something else than the newest view although no change of it was told. Gate held.</summary>
+    private void CatchUp(NodeName at, DriveEntry? entry, Notices notices)
     {
-        if (_nodes.At(at) is { Stale: true } doubted) Settle(doubted, entry, notices);
+        if (_nodes.At(at) is not { } known) return;
+        known.Stale |= !Equals(known.Entry?.Identity, entry?.Identity);
+        Settle(known, entry, notices);
+    }
+
+    /// <summary>The node of a name, with one more reference. The entry is the newest view's. Gate held.</summary>
+    private Node Acquire(NodeName at, DriveEntry entry)
+    {
         Node node = _nodes.At(at) ?? _nodes.Add(at, KindOf(entry.Kind), entry, VirtualKind.None);
         node.Lookups++;
         return node;

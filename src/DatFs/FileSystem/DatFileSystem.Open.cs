@@ -45,13 +45,9 @@ public sealed partial class DatFileSystem
         {
             info = default;
             Node? node = _nodes.At(name);
-            if (node is { Stale: true }) return false;
-            if (node is null)
-            {
-                if (space.Kind == SpaceKind.Live && !ReferenceEquals(listed, _newest)) return false;
-                node = _nodes.Add(name, KindOf(entry.Kind), entry, VirtualKind.None);
-            }
-
+            bool current = space.Kind != SpaceKind.Live || ReferenceEquals(listed, _newest);
+            if (node is null ? !current : node.Stale || (current && !Equals(node.Entry?.Identity, entry.Identity))) return false;
+            node ??= _nodes.Add(name, KindOf(entry.Kind), entry, VirtualKind.None);
             node.Lookups++;
             info = InfoOf(node);
             return true;
