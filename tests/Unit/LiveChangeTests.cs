@@ -213,6 +213,20 @@ public sealed class LiveChangeTests : FakeDriveTests
     }
 
     [Fact]
+    public async Task The_first_view_takes_no_name_back_for_none_was_handed_out()
+    {
+        TaskCompletionSource ready = new();
+        Drive.Delay = call => call.Ask == FakeAsk.Ready ? ready.Task : null;
+        await using DatFileSystem fs = Mount();
+        Drive.Publish(null, tellPaths: false, ("/a", FakeEntry.File("1")));
+        _told.Take().Should().Equal("attributes 1");
+        NodeInfo a = await fs.NodeAsync("/a");
+        ready.SetResult();
+        Drive.Publish(null, tellPaths: false, ("/a", FakeEntry.File("22")));
+        _told.Take().Should().StartWith("all").And.Contain($"content {a.Id.Value}");
+    }
+
+    [Fact]
     public async Task The_new_state_can_be_read_inside_the_notification_from_any_thread()
     {
         Drive.Publish(("/f", FakeEntry.File("old")));

@@ -17,9 +17,9 @@ public sealed partial class DatFileSystem
             if (change.After.Version < _newest.Version) return;
             AnnounceVersions(change, notices);
             _newest = change.After;
-            _ready = true;
+            BeginShowing(notices);
             _log.Add(change);
-            if (_root.Kind == SpaceKind.Live)
+            if (_root.Kind == SpaceKind.Live && change.After.Version > _firstShown)
             {
                 if (change.Paths is { } paths) Mark(paths, touched, unknown, notices);
                 else MarkAll(touched, notices);

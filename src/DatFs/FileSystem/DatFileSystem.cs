@@ -32,6 +32,7 @@ public sealed partial class DatFileSystem : IMountFs
     // Guarded by the gate; replaced only together with the nodes it concerns.
     private IDriveView _newest;
     private bool _ready;
+    private long _firstShown;
 
     /// <summary>Shows a drive. It may still be empty here: the root answers at once, everything else waits for the newest metadata.</summary>
     public DatFileSystem(IDrive drive, MountFsOptions? options = null)
@@ -142,13 +143,21 @@ public sealed partial class DatFileSystem : IMountFs
         {
             // Its announcement may come later than the answer; nothing of the tree was handed out before.
             if (ready.Value.Version > _newest.Version) _newest = ready.Value;
-            if (!_ready) notices.Attributes(NodeId.Root);
-            _ready = true;
+            BeginShowing(notices);
             ready = Result.Of(_newest);
         }
 
         _notices.Post(notices);
         return ready;
+    }
+
+    /// <summary>From the present view on names are handed out. Before it only the root was: no older name can be in anybody's cache. Gate held.</summary>
+    private void BeginShowing(Notices notices)
+    {
+        if (_ready) return;
+        _ready = true;
+        _firstShown = _newest.Version;
+        notices.Attributes(NodeId.Root);
     }
 
     private ValueTask<Result<DriveEntry?>> FindAsync(IDriveView view, DrivePath path, CancellationToken ct) =>
