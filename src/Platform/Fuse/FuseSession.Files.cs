@@ -96,7 +96,9 @@ internal sealed partial class FuseSession
 
             using ReadLease lease = read.Value;
             ReadOnlySequence<byte> data = lease.Data.Length > body.Size ? lease.Data.Slice(0, body.Size) : lease.Data;
-            if (_reply.SendContent(request, data)) _counts.Read(data.Length);
+            // Before the reader can go on: it may look at the count next.
+            _counts.Read(data.Length);
+            if (!_reply.SendContent(request, data)) _counts.Read(-data.Length);
         }
         finally
         {
