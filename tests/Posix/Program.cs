@@ -13,7 +13,8 @@ internal static class Program
     public static async Task<int> Main(string[] args) => args switch
     {
         ["--host", var folder, .. var options] => await HostAsync(folder, MountOptions.Parse(options)),
-        ["--mmap", var file] => HashMapped(file),
+        ["--mmap", var file] => HashMapped(file, 0),
+        ["--mmap-twice", var file, var first] => HashMapped(file, int.Parse(first, System.Globalization.CultureInfo.InvariantCulture)),
         _ => await ConsoleRunner.Run(args),
     };
 
@@ -40,14 +41,23 @@ internal static class Program
         return 0;
     }
 
-    /// <summary>Not in the tests' own process: a page fault there would hold up the threads that answer it.</summary>
-    private static unsafe int HashMapped(string file)
+    /// <summary>
+    /// Not in the tests' own process: a page fault there would hold up the threads that answer it. With a first part, that is touched
+    /// alone, and the whole only after a line of input.
+    /// </summary>
+    private static unsafe int HashMapped(string file, int first)
     {
         long length = new FileInfo(file).Length;
         using var mapped = MemoryMappedFile.CreateFromFile(file, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         using MemoryMappedViewAccessor view = mapped.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
         byte* start = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        if (first > 0)
+        {
+            Console.WriteLine(Convert.ToHexStringLower(SHA256.HashData(new ReadOnlySpan<byte>(start, first))));
+            Console.ReadLine();
+        }
+
         Console.WriteLine(Convert.ToHexStringLower(SHA256.HashData(new ReadOnlySpan<byte>(start, checked((int)length)))));
         view.SafeMemoryMappedViewHandle.ReleasePointer();
         return 0;
