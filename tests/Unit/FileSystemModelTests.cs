@@ -22,6 +22,62 @@ public sealed class FileSystemModelTests
         Gen.Select(Gen.Int[0, 9], Gen.Int[0, 1000], Gen.Int[0, 1000], (kind, first, second) => new Move(kind, first, second)).Array[1, 80]
             .Sample(moves => RunAsync(moves).GetAwaiter().GetResult(), iter: 3_000);
 
+    [Fact]
+    public async Task Many_threads_and_versions_at_once_leave_only_the_root()
+    {
+        const int readers = 4;
+        const int versions = 300;
+        int seed = Random.Shared.Next();
+        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        await using FakeDrive drive = new();
+        foreach (string path in s_paths.Where(path => path is not ("/f" or "/d/e"))) drive.Publish((path, FakeEntry.File($"{path} 0")));
+        await using DatFileSystem fs = new(drive);
+        fs.Subscribe(new RecordedNotices());
+        using CancellationTokenSource ended = new();
+        // Readers never wait: they have threads of their own, and the pool is left to other tests.
+        Task[] reading = [.. Enumerable.Range(0, readers).Select(reader => Task.Factory.StartNew(
+            () => ReadUntilAsync(fs, new Random(seed + reader), ended.Token), default, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap())];
+        Random random = new(seed - 1);
+        for (int i = 0; i < versions; i++)
+        {
+            string path = s_paths[random.Next(6)];
+            drive.Publish(null, random.Next(5) != 0, (path, random.Next(3) == 0 ? null : FakeEntry.File($"{path} {i}")));
+            Thread.Yield();
+        }
+
+        await ended.CancelAsync();
+        await Task.WhenAll(reading).WaitAsync(TimeSpan.FromMinutes(1));
+        fs.LivingNodes.Should().Be(1, $"seed {seed}");
+        drive.OpenLeases.Should().Be(0);
+    }
+
+    /// <summary>Whatever is found must be one of the file's own contents.</summary>
+    private static async Task ReadUntilAsync(DatFileSystem fs, Random random, CancellationToken ct)
+    {
+        while (!ct.IsCancellationRequested)
+        {
+            string path = s_paths[random.Next(6)];
+            Result<NodeInfo> found = await fs.WalkAsync(path);
+            if (!found.Ok)
+            {
+                found.Error.Should().Be(FsError.NotFound);
+                continue;
+            }
+
+            Result<IFileHandle> opened = await fs.OpenAsync(found.Value.Id, OpenMode.Read, default);
+            bool early = random.Next(2) == 0;
+            if (early) fs.Forget(found.Value.Id, 1);
+            else (await fs.GetAsync(found.Value.Id, null, default)).Ok.Should().BeTrue();
+            string first = await opened.Value.TextAsync();
+            first.Should().StartWith(path + " ");
+            (await opened.Value.TextAsync()).Should().Be(first);
+            await opened.Value.DisposeAsync();
+            if (!early) fs.Forget(found.Value.Id, 1);
+            await using IDirHandle root = (await fs.OpenDirAsync(NodeId.Root, default)).Value;
+            foreach ((_, NodeInfo info, _) in (await root.EntriesAsync(withInfo: true, atATime: 2)).Skip(2)) fs.Forget(info.Id, 1);
+        }
+    }
+
     private static async Task RunAsync(Move[] moves)
     {
         await using FakeDrive drive = new();
@@ -63,6 +119,7 @@ public sealed class FileSystemModelTests
                 case 5 when _open.Count > 0:
                     (IFileHandle handle, string content) = _open[move.First % _open.Count];
                     (await handle.TextAsync()).Should().Be(content, "an open file keeps its version");
+                    (await fs.GetAsync(handle.Node, handle, default)).Value.Size.Should().Be((ulong)content.Length, "one node has one page cache");
                     break;
                 case 6 when _open.Count > 0:
                     await _open[move.First % _open.Count].Handle.DisposeAsync();
