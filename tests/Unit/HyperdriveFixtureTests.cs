@@ -28,8 +28,7 @@ public sealed class HyperdriveFixtureTests
             IDriveView view = await drive.CheckoutAsync(long.Parse(version.Name, System.Globalization.CultureInfo.InvariantCulture), Token);
             SortedDictionary<string, DriveEntry> found = new(StringComparer.Ordinal);
             await WalkAsync(view, DrivePath.Root, found);
-            string[] expected = [.. version.Value.EnumerateObject().Select(entry => entry.Name).Where(IsShown).Order(StringComparer.Ordinal)];
-            found.Keys.Where(path => !path.Contains(" (file)", StringComparison.Ordinal)).Should().Equal(expected, "version {0} of {1}", version.Name, fixture);
+            found.Keys.Should().Equal(Shown(version.Value, manifest), "version {0} of {1}", version.Name, fixture);
             foreach (JsonProperty entry in version.Value.EnumerateObject().Where(entry => IsShown(entry.Name)))
                 AssertEntry(found[entry.Name], entry.Value, manifest, found.Keys.Any(path => path.StartsWith(entry.Name + "/", StringComparison.Ordinal)));
         }
@@ -77,6 +76,17 @@ public sealed class HyperdriveFixtureTests
         DiskFolder folder = new(Vectors.PathOf($"hyperdrive/{fixture}/archive"));
         FeedOptions readOnly = new() { ReadOnly = true };
         return new HyperdriveDrive(Feed.Open(new FeedFiles(folder.Folder("metadata")), readOnly), key => Feed.Open(new FeedFiles(folder.Folder("content")), readOnly with { Key = key }), null);
+    }
+
+    /// <summary>The paths of a version that are shown, in ordinal order: a file at the path of a directory is beside it.</summary>
+    internal static string[] Shown(JsonElement version, JsonElement manifest)
+    {
+        HashSet<string> directories = [.. version.EnumerateObject().Select(entry => DrivePath.From(entry.Name).Parent.Text)];
+        IEnumerable<string> beside = version.EnumerateObject()
+            .Where(entry => IsShown(entry.Name) && directories.Contains(entry.Name) && entry.Value.ValueKind == JsonValueKind.Number)
+            .Where(entry => (manifest.GetProperty("nodes").GetProperty(entry.Value.ToString()).GetProperty("stat").GetProperty("mode").GetUInt32() & 0xF000) == 0x8000)
+            .Select(entry => entry.Name + " (file)");
+        return [.. version.EnumerateObject().Select(entry => entry.Name).Where(IsShown).Concat(beside).Order(StringComparer.Ordinal)];
     }
 
     // What no file system can show (hyperdrive.md §2.1): hidden here, and everything below it.

@@ -26,7 +26,7 @@ public sealed class HyperdriveSequenceTests
                 await feed.AppendAsync([WithStat(op.Hex("hex")!)], Token);
                 AppendTree tree = new(new NodeSource(feed), feed.Length - 1);
                 foreach (JsonElement live in op.GetProperty("live").EnumerateArray())
-                    (await tree.FindAsync(HyperCodec.Split(live[0].GetString()!), FetchPriority.Interactive, Token))!.Value.Own!.Seq.Should().Be(live[1].GetInt64());
+                    (await tree.FindAsync(HyperCodec.Split(live[0].GetString()!), FetchPriority.Interactive, Token))!.Own!.Seq.Should().Be(live[1].GetInt64());
                 foreach (JsonElement lost in op.GetProperty("lost").EnumerateArray())
                     (await tree.FindAsync(HyperCodec.Split(lost.GetString()!), FetchPriority.Interactive, Token))?.Own.Should().BeNull();
             }

@@ -68,6 +68,6 @@ public static class DriveOpener
     private static HyperdriveDrive OpenHyperdrive(IStorageFolder folder, FeedKey? key, bool readOnly, DriveOpenOptions options, IDisposable? held)
     {
         Feed metadata = Feed.Open(new FeedFiles(folder.Folder("metadata")), new FeedOptions { Key = key, ReadOnly = readOnly, Time = options.Time });
-        return new HyperdriveDrive(metadata, content => Feed.Open(new FeedFiles(folder.Folder("content")), new FeedOptions { Key = content, ReadOnly = readOnly, Time = options.Time }), options.Network, held);
+        return new HyperdriveDrive(metadata, new HyperdriveParts(content => Feed.Open(new FeedFiles(folder.Folder("content")), new FeedOptions { Key = content, ReadOnly = readOnly, Time = options.Time }), null, held), options.Network, options.Time);
     }
 }

@@ -47,7 +47,11 @@ public interface IDrive : IAsyncDisposable
 public sealed record DriveChange(IDriveView Before, IDriveView After, IReadOnlyList<DrivePath>? Paths);
 
 /// <summary>Facts for status output. Sizes in bytes.</summary>
-public sealed record DriveStatus(long Version, long MetadataLength, long MetadataHeld, long ContentLength, long ContentHeld, long ContentBytes);
+public sealed record DriveStatus(long Version, long MetadataLength, long MetadataHeld, long ContentLength, long ContentHeld, long ContentBytes)
+{
+    /// <summary>Entries met so far that are hidden because no file system can show them (reliability.md §4).</summary>
+    public int HiddenNames { get; init; }
+}
 
 /// <summary>A drive at one version: same questions, same answers for ever.</summary>
 public interface IDriveView

@@ -1,3 +1,5 @@
+using DatFs.Encoding;
+
 namespace DatFs.Wire;
 
 /// <summary>

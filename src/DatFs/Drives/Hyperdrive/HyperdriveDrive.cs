@@ -1,84 +1,142 @@
+using System.Text.Encodings.Web;
+using System.Threading.Channels;
 using DatFs.Crypto;
-using DatFs.Encoding.Schemas.Hyperdrive;
 using DatFs.Feeds;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DatFs.Drives.Hyperdrive;
 
 /// <summary>
-/// A single-writer hyperdrive (hyperdrive.md): a metadata feed with one node for each change, and a content feed with the bytes. The newest
-/// view is replaced once its head is here; feeds of a few megabytes of metadata are fetched whole, newest first.
+/// A single-writer hyperdrive (hyperdrive.md): a metadata feed with one node for each change, and a content feed with the bytes. Owns both
+/// feeds and what is known of the tree. Invariants: the live view is the newest whose head is held, it never goes back, and observers hear
+/// of each step in order from the one task that makes the steps; the content feed is the one that metadata block 0 names. Used by the
+/// opener of drives and by whoever holds an <see cref="IDrive"/>; any thread may call.
 /// </summary>
-internal sealed class HyperdriveDrive : IDrive, IFeedObserver
+internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
 {
-    /// <summary>Metadata feeds up to this many bytes are fetched whole in the background.</summary>
+    /// <summary>Metadata is fetched whole in the background while no more than this many bytes of it are missing (§7).</summary>
     public const long BulkMetadataBytes = 16L << 20;
 
-    /// <summary>Changes listed in one step; more count as "everything".</summary>
-    public const int MaxChangedPaths = 4096;
+    /// <summary>Versions behind the announced length among which a held head is looked for.</summary>
+    public const int MaxHeadsTried = 4096;
+
+    /// <summary>Hidden names counted one by one.</summary>
+    public const int MaxHiddenNames = 4096;
 
     private readonly Lock _lock = new();
+    private readonly Feed _metadata;
     private readonly NodeSource _nodes;
-    private readonly Func<FeedKey, Feed> _openContent;
-    private readonly IFeedNetwork? _network;
+    private readonly HyperdriveParts _parts;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
     private readonly List<Action<DriveChange>> _observers = [];
     private readonly List<IDisposable> _joined = [];
-    private readonly SemaphoreSlim _advance = new(1);
+    private readonly HashSet<DrivePath> _hidden = [];
     private readonly CancellationTokenSource _closing = new();
-    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Feed _metadata;
-    private readonly IDisposable? _held;
-    private volatile Feed? _content;
-    private IDisposable? _bulk;
+    private readonly Channel<bool> _poked = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Task _steps;
+    private TaskCompletionSource _stepped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private HyperdriveView _live;
+    private bool _disposed;
 
-    public HyperdriveDrive(Feed metadata, Func<FeedKey, Feed> openContent, IFeedNetwork? network, IDisposable? held = null)
+    /// <summary>Takes a metadata feed over and goes as far as what is held leads, before it returns.</summary>
+    public HyperdriveDrive(Feed metadata, HyperdriveParts parts, IFeedNetwork? network, TimeProvider? time = null, ILogger? log = null)
     {
-        _held = held;
         _metadata = metadata;
-        _openContent = openContent;
+        _parts = parts;
         _network = network;
+        _time = time ?? TimeProvider.System;
+        _log = log ?? NullLogger.Instance;
         _nodes = new NodeSource(metadata);
         _live = new HyperdriveView(this, _nodes, 0);
         _joined.Add(metadata.Observe(this));
         if (network is not null) _joined.Add(network.Join(metadata));
+        _settled = parts.Settle is null;
+        Step();
         Poke();
+        _steps = Task.Run(StepsAsync);
+    }
+
+    /// <summary>As the other, where the drive has its place on the disk.</summary>
+    public HyperdriveDrive(Feed metadata, Func<FeedKey, Feed> openContent, IFeedNetwork? network, IDisposable? held = null)
+        : this(metadata, new HyperdriveParts(openContent, null, held), network)
+    {
     }
 
     public FeedKey Key => _metadata.Key;
 
-    public string Format => "hyperdrive";
+    public string Format => HyperCodec.DriveType;
 
     public bool Writable => _metadata.Writable;
 
     public IDriveView Live => Volatile.Read(ref _live);
 
-    public Feed? Content => _content;
+    /// <summary>What is known of the tree, for counting what look-ups cost.</summary>
+    public NodeSource Nodes => _nodes;
 
-    public DriveStatus Status => new(Live.Version, _metadata.Length, _metadata.HeldBlocks, _content?.Length ?? 0, _content?.HeldBlocks ?? 0, _content?.ByteLength ?? 0);
+    public DriveStatus Status
+    {
+        get
+        {
+            int hidden;
+            lock (_lock) hidden = _hidden.Count;
+            return new DriveStatus(Live.Version, _metadata.Length, _metadata.HeldBlocks, Content?.Length ?? 0, Content?.HeldBlocks ?? 0, Content?.ByteLength ?? 0) { HiddenNames = hidden };
+        }
+    }
 
     public async ValueTask<IDriveView> ReadyAsync(CancellationToken ct)
     {
-        if (_metadata.Length == 0) await _metadata.WaitForLengthAsync(1, FetchPriority.Interactive, ct);
-        await AdvanceAsync(ct);
+        if (_metadata.Length == 0)
+        {
+            if (_metadata.Source is null) throw new DatException(DatError.Offline, "nothing of this drive is stored here, and it is used without peers");
+            await _metadata.WaitForLengthAsync(1, FetchPriority.Interactive, ct);
+        }
+
+        await ContentAsync(ct);
+        long newest = _metadata.Length - 1;
+        if (Live.Version >= newest) return Live;
+        await _nodes.GetAsync(newest, FetchPriority.Interactive, ct);
+        while (Live.Version < newest)
+        {
+            Task step = Volatile.Read(ref _stepped).Task;
+            if (Live.Version >= newest) break;
+            Poke();
+            await step.WaitAsync(ct);
+        }
+
         return Live;
     }
 
     public async ValueTask<IDriveView> CheckoutAsync(long version, CancellationToken ct)
     {
-        if (version < 0 || version >= Math.Max(1, _metadata.Length)) throw new DatException(DatError.NotFound, $"there is no version {version}; the newest is {Live.Version}");
-        if (version > 0) await _nodes.GetAsync(version, FetchPriority.Interactive, ct);
+        long newest = Math.Max(0, _metadata.Length - 1);
+        if (version < 0 || version > newest)
+            throw new DatException(DatError.NotFound, newest == 0 ? $"there is no version {version}: no change is known yet" : $"there is no version {version}; the newest is {newest}");
+        try
+        {
+            if (version > 0) await _nodes.GetAsync(version, FetchPriority.Interactive, ct);
+        }
+        catch (DatException failure) when (failure.Error is DatError.Offline or DatError.TimedOut)
+        {
+            throw new DatException(failure.Error, $"version {version} is not stored here, and no peer gave it: {failure.Message}", failure);
+        }
+
         return new HyperdriveView(this, _nodes, version);
     }
 
     public async ValueTask<long> VersionAtAsync(DateTimeOffset time, CancellationToken ct)
     {
-        long newest = Live.Version, found = 0;
-        long at = time.ToUnixTimeMilliseconds(), seen = 0;
+        long newest = Live.Version, found = 0, seen = 0;
+        long at = time.ToUnixTimeMilliseconds(), now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        using IDisposable? ahead = _metadata.FirstMissing(1, newest + 1) <= newest ? _metadata.Source?.Download(1, newest + 1, DownloadOrder.Ascending, FetchPriority.Interactive) : null;
         for (long version = 1; version <= newest; version++)
         {
-            HyperNode node = await _nodes.GetAsync(version, FetchPriority.Metadata, ct);
-            if (node.Stat is { } stat) seen = Math.Max(seen, stat.Ctime != 0 ? stat.Ctime : stat.Mtime);
-            if (seen <= at) found = version;
+            // A deletion has the time of the node before it; what lies in the future tells nothing (§4).
+            HyperNode node = await _nodes.GetAsync(version, FetchPriority.Interactive, ct);
+            if (node.Stat is { } stat && stat.Time <= now) seen = Math.Max(seen, stat.Time);
+            if (seen > at) break;
+            found = version;
         }
 
         return found;
@@ -93,126 +151,49 @@ internal sealed class HyperdriveDrive : IDrive, IFeedObserver
         });
     }
 
-    /// <summary>The content feed, once metadata block 0 named it.</summary>
-    public async ValueTask<Feed> ContentAsync(CancellationToken ct)
+    /// <summary>Counts an entry that no file system can show, once for each path.</summary>
+    public void Hide(DrivePath directory, string name)
     {
-        if (_content is { } known) return known;
-        using BlockLease header = await _metadata.ReadAsync(0, FetchPriority.Interactive, ct);
-        Adopt(header.Memory.Span);
-        return _content!;
-    }
-
-    public void Prefetch(long start, long end, FetchPriority priority)
-    {
-        if (_content?.Source is not { } source) return;
-        for (long block = start; block < end; block++)
+        DrivePath path = directory.Child(name);
+        lock (_lock)
         {
-            if (_content.HasBlock(block)) continue;
-            Observed(source.FetchAsync(block, priority, _closing.Token).AsTask());
+            if (_hidden.Count >= MaxHiddenNames || !_hidden.Add(path)) return;
         }
+
+        HyperdriveLog.Hidden(_log, JavaScriptEncoder.Default.Encode(path.Text.Length > EntryNames.MaxBytes ? path.Text[..EntryNames.MaxBytes] + "…" : path.Text));
     }
 
     public void LengthChanged(Feed feed, long oldLength, long newLength) => Poke();
 
     public void BlocksAdded(Feed feed, long start, long count)
     {
-        if (start == 0 || Live.Version < _metadata.Length - 1) Poke();
+        if (feed != _metadata) _ahead?.Arrived(start, count);
+        else if (start == 0 || start + count - 1 > Live.Version) Poke();
     }
 
     public void BlocksCleared(Feed feed, long start, long count)
     {
     }
 
-    private void Poke() => Observed(Task.Run(() => AdvanceAsync(_closing.Token).AsTask()));
-
-    // A failure here is met again, and told, by whoever reads next.
-    private static void Observed(Task task) => _ = task.ContinueWith(static ended => ended.Exception, TaskContinuationOptions.OnlyOnFaulted);
-
-    private async ValueTask AdvanceAsync(CancellationToken ct)
-    {
-        if (_metadata.Length == 0) return;
-        await ContentAsync(ct);
-        StartBulk();
-        while (true)
-        {
-            long version = _metadata.Length - 1;
-            if (version <= Live.Version)
-            {
-                _ready.TrySetResult();
-                return;
-            }
-
-            await _nodes.GetAsync(version, FetchPriority.Interactive, ct);
-            await _advance.WaitAsync(ct);
-            try
-            {
-                if (version > Live.Version) await PublishAsync(version, ct);
-            }
-            finally
-            {
-                _advance.Release();
-            }
-        }
-    }
-
-    private async ValueTask PublishAsync(long version, CancellationToken ct)
-    {
-        HyperdriveView before = Volatile.Read(ref _live), after = new(this, _nodes, version);
-        List<DrivePath>? changed = [];
-        if (before.Version == 0 && version > 1) changed = null;
-        else
-        {
-            if (version - before.Version > MaxChangedPaths) changed = null;
-            for (long seq = before.Version + 1; changed is not null && seq <= version; seq++)
-            {
-                HyperNode node = await _nodes.GetAsync(seq, FetchPriority.Metadata, ct);
-                for (int depth = 1; depth <= node.Parts.Length; depth++)
-                {
-                    DrivePath path = DrivePath.From(node.PathTo(depth));
-                    if (!changed.Contains(path)) changed.Add(path);
-                }
-            }
-        }
-
-        Volatile.Write(ref _live, after);
-        Action<DriveChange>[] observers;
-        lock (_lock) observers = [.. _observers];
-        foreach (Action<DriveChange> observer in observers) observer(new DriveChange(before, after, changed));
-    }
-
-    private void StartBulk()
-    {
-        lock (_lock)
-        {
-            if (_bulk is null && _metadata.ByteLength <= BulkMetadataBytes && _metadata.Source is { } source)
-                _bulk = source.Download(0, long.MaxValue, DownloadOrder.NewestFirst, FetchPriority.Metadata);
-        }
-    }
-
-    private void Adopt(ReadOnlySpan<byte> block)
-    {
-        Header? header = HyperCodec.DecodeHeader(block);
-        if (header?.Type == "hyperdb") throw new DatException(DatError.Unsupported, "this is a multi-writer drive (hyperdb), which this version cannot read yet");
-        if (header?.Type != "hyperdrive") throw new DatException(DatError.Unsupported, "this key does not name a hyperdrive: its first block is something else");
-        if (header.Content.Length != FeedKey.Size) throw new DatException(DatError.Corrupt, "the drive's header does not name its content feed");
-        FeedKey key = FeedKey.From(header.Content.Span);
-        lock (_lock)
-        {
-            if (_content is not null) return;
-            Feed content = _openContent(key);
-            if (_network is not null) _joined.Add(_network.Join(content));
-            _content = content;
-        }
-    }
-
     public async ValueTask DisposeAsync()
     {
+        lock (_lock)
+        {
+            if (_disposed) return;
+            _disposed = true;
+        }
+
         await _closing.CancelAsync();
+        await _steps;
+        _adopted.TrySetCanceled();
+        foreach (IDisposable range in _wanted.Values) range.Dispose();
         _bulk?.Dispose();
+        _ahead?.Dispose();
         foreach (IDisposable joined in _joined) joined.Dispose();
-        if (_content is not null) await _content.DisposeAsync();
+        if (Content is { } content) await content.DisposeAsync();
         await _metadata.DisposeAsync();
-        _held?.Dispose();
+        _parts.Held?.Dispose();
+        _closing.Dispose();
     }
 
     private sealed class Leaving(Action leave) : IDisposable

@@ -16,9 +16,6 @@ public sealed class HyperdriveWriter : IAsyncDisposable
     /// <summary>Blocks signed together while a big file is appended.</summary>
     public const int BatchBlocks = 64;
 
-    private const uint RegularFile = 0x8000;
-    private const uint DirectoryMode = 0x4000;
-
     private readonly Feed _metadata;
     private readonly Feed _content;
     private readonly NodeSource _nodes;
@@ -77,7 +74,7 @@ public sealed class HyperdriveWriter : IAsyncDisposable
         }
 
         long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
-        HyperStat stat = new(RegularFile | mode, 0, 0, _content.ByteLength - byteOffset, _content.Length - offset, offset, byteOffset, now, now, null);
+        HyperStat stat = new(HyperStat.RegularFile | mode, 0, 0, _content.ByteLength - byteOffset, _content.Length - offset, offset, byteOffset, now, now, null);
         return await PutAsync(path, HyperCodec.EncodeFileStat(stat), ct);
     }
 
@@ -85,7 +82,7 @@ public sealed class HyperdriveWriter : IAsyncDisposable
     public ValueTask<long> PutDirectoryAsync(string path, CancellationToken ct)
     {
         long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
-        return PutAsync(path, HyperCodec.EncodeDirectoryStat(DirectoryMode | 0x1ED, _content.Length, _content.ByteLength, now), ct);
+        return PutAsync(path, HyperCodec.EncodeDirectoryStat(HyperStat.Directory | 0x1ED, _content.Length, _content.ByteLength, now, now), ct);
     }
 
     internal async ValueTask<long> PutAsync(string path, byte[] value, CancellationToken ct)
@@ -150,8 +147,7 @@ public sealed class HyperdriveWriter : IAsyncDisposable
 
     private async ValueTask<long> AppendAsync(long seq, string[] parts, long[][] levels, byte[]? value, CancellationToken ct)
     {
-        HyperNode node = new(seq, parts, null, levels);
-        await _metadata.AppendAsync([HyperCodec.EncodeNode(node, "/" + string.Join('/', parts), value)], ct);
+        await _metadata.AppendAsync([HyperCodec.EncodeNode(seq, "/" + string.Join('/', parts), value, levels)], ct);
         return seq;
     }
 
@@ -160,7 +156,7 @@ public sealed class HyperdriveWriter : IAsyncDisposable
 
     private static bool SameComponent(HyperNode node, string[] parts, int depth) =>
         depth < parts.Length
-            ? node.Parts.Length > depth && string.Equals(node.Parts[depth], parts[depth], StringComparison.Ordinal)
+            ? node.IsAt(depth, parts[depth])
             : node.Parts.Length <= depth;
 
     private static bool IsNamed(HyperNode node, string[] parts) => node.Parts.Length == parts.Length && node.Common(parts) == parts.Length;

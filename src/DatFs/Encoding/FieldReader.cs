@@ -1,6 +1,4 @@
-using DatFs.Encoding;
-
-namespace DatFs.Wire;
+namespace DatFs.Encoding;
 
 /// <summary>
 /// Walks the fields of a protobuf body as strictly as wire-protocol.md §2.4 wants: only wire types 0, 1, 2 and 5, every field

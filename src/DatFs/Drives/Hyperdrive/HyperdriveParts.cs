@@ -1,0 +1,13 @@
+using DatFs.Crypto;
+using DatFs.Feeds;
+
+namespace DatFs.Drives.Hyperdrive;
+
+/// <summary>What a drive needs of the place where it is stored.</summary>
+/// <param name="OpenContent">Opens the content feed that the header names.</param>
+/// <param name="Settle">
+/// Called once, before <paramref name="OpenContent"/>, when block 0 has shown that the feed is a hyperdrive: the moment to give it a place
+/// on the disk (hypercore.md §20). Null = it has one.
+/// </param>
+/// <param name="Held">Disposed last, with the drive.</param>
+internal sealed record HyperdriveParts(Func<FeedKey, Feed> OpenContent, Func<CancellationToken, ValueTask>? Settle = null, IDisposable? Held = null);
