@@ -11,7 +11,7 @@ namespace DatFs.Unit;
 public sealed class FuseWireTests
 {
     private const uint Flags31 =
-        (1u << 0) | (1u << 3) | (1u << 5) | (1u << 6) | (1u << 13) | (1u << 14) | (1u << 15) | (1u << 18) | (1u << 22) | (1u << 25);
+        (1u << 0) | (1u << 3) | (1u << 5) | (1u << 6) | (1u << 13) | (1u << 14) | (1u << 18) | (1u << 22) | (1u << 25);
 
     [Fact]
     public async Task Init_of_7_31_is_answered_within_what_it_offers()
@@ -24,7 +24,7 @@ public sealed class FuseWireTests
         reply.Length().Should().Be(80);
         reply.Error().Should().Be(0);
         reply.Unique().Should().Be(2);
-        Hex(reply.Payload()).Should().Be(Hex(new FuseBytes().U32(7).U32(31).U32(131072).U32(Flags31).U16(64).U16(48).U32(1 << 20).U32(1_000_000)
+        Hex(reply.Payload()).Should().Be(Hex(new FuseBytes().U32(7).U32(31).U32(131072).U32(Flags31).U16(4096).U16(3072).U32(1 << 20).U32(1_000_000)
             .U16(256).U16(0).U32(0).U32(0).U16(0).U16(0).U32(0).U32(0).U32(0).U32(0).U32(0).ToArray()));
     }
 

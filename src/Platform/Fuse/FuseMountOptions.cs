@@ -56,8 +56,13 @@ public sealed record FuseMountOptions
     /// <summary>Threads that take requests.</summary>
     public int Threads { get; init; } = 2;
 
-    /// <summary>Read-ahead and release requests the kernel may have under way.</summary>
-    public int MaxBackground { get; init; } = 64;
+    /// <summary>
+    /// Reads through the page cache the kernel may have under way; further ones of all files wait behind them, so that this many that wait
+    /// for an absent peer stop the others. Waiting costs 8 KiB each.
+    /// </summary>
+    public int MaxBackground { get; init; } = DefaultMaxBackground;
+
+    internal const int DefaultMaxBackground = 4096;
 
     /// <summary>Read ahead in KiB, set when root mounts; 0 = as the kernel has it (128).</summary>
     public int ReadAheadKiB { get; init; } = 1024;

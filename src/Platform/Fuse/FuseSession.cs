@@ -7,7 +7,7 @@ namespace DatMount.Platform.Fuse;
 internal sealed record SessionOptions
 {
     public int Threads { get; init; } = 2;
-    public int MaxBackground { get; init; } = 64;
+    public int MaxBackground { get; init; } = FuseMountOptions.DefaultMaxBackground;
     public uint Uid { get; init; }
     public uint Gid { get; init; }
 

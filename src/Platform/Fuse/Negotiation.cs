@@ -28,9 +28,10 @@ internal static class Negotiation
     /// <summary>Formats keep milliseconds.</summary>
     private const uint TimeGranularity = 1_000_000;
 
+    // ASYNC_DIO is not among them: with it the kernel waits for direct reads so that not even SIGKILL ends the wait.
     private const InitFlags Wanted =
         InitFlags.AsyncRead | InitFlags.AtomicOTrunc | InitFlags.BigWrites | InitFlags.DontMask | InitFlags.ExplicitInvalData
-        | InitFlags.DoReadDirPlus | InitFlags.ReadDirPlusAuto | InitFlags.AsyncDio | InitFlags.ParallelDirOps | InitFlags.MaxPages
+        | InitFlags.DoReadDirPlus | InitFlags.ReadDirPlusAuto | InitFlags.ParallelDirOps | InitFlags.MaxPages
         | InitFlags.InitExt | InitFlags.HasExpireOnly;
 
     /// <summary>All flags a kernel offers, flags2 included where it is sent.</summary>
