@@ -19,6 +19,8 @@ public sealed class RealDriveReadTests
     {
         using TempFolder temporary = TempFolder.Create("truth");
         SeededTree truth = SeededTree.Create(temporary.File("truth"), Seed, new SeededTreeShape { Files = 80, LargeFiles = 2, LargestSize = 6 << 20, CrowdedFolder = 1000 });
+        truth.Files.Should().Contain(file => file.Path.Contains("caf\u00e9")).And.Contain(file => file.Path.Contains("cafe\u0301"), "both Unicode forms are tried")
+            .And.Contain(file => file.Size == 0).And.Contain(file => file.Path.Contains('\n'));
         await using SharedDrive shared = await SharedDrive.CreateAsync(truth);
         await using MountedDrive mounted = await MountedDrive.CreateAsync(shared);
 
