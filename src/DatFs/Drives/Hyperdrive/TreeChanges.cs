@@ -59,8 +59,8 @@ internal static class TreeChanges
             string[] directory = deletion.Parts[..depth];
             if (!gone)
             {
-                if (!TryHeld(now.NewestAsync(directory, FetchPriority.Metadata, s_held), out HyperNode? left)) return true;
-                gone = left is null;
+                if (!TryHeld(now.FindAsync(directory, FetchPriority.Metadata, s_held), out TreePlace? left)) return true;
+                gone = left is not { Exists: true };
             }
 
             if (!gone) continue;
