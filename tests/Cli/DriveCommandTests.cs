@@ -155,7 +155,7 @@ public sealed class DriveCommandTests : IDisposable
         string bin = _home.Folder("bin");
         string script = Path.Combine(bin, "datmount");
         File.WriteAllText(script, $"#!/bin/sh\nexport XDG_DATA_HOME='{_home.Folder("data")}' XDG_RUNTIME_DIR='{_home.Folder("runtime")}'\nexec {string.Join(' ', Datmount.Program.Select(part => $"'{part}'"))} \"$@\"\n");
-        File.SetUnixFileMode(script, (UnixFileMode)0b111_101_101);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(script, (UnixFileMode)0b111_101_101);
         System.Diagnostics.ProcessStartInfo start = new("/usr/bin/env") { RedirectStandardError = true };
         foreach (string argument in (string[])["-i", "PATH=" + bin + ":/usr/bin:/bin", Helper, "dat://" + _key, mountpoint, "-o", $"rw,noauto,_netdev,x-systemd.automount,noexec,peer={Address(share)}", "-t", "fuse.datmount"])
             start.ArgumentList.Add(argument);

@@ -1,3 +1,4 @@
+using DatFs.Replication;
 using DatMount.Commands;
 using DatMount.Hosting;
 using FluentAssertions;
@@ -10,12 +11,12 @@ public sealed class ValueTests
     [Theory]
     [InlineData("127.0.0.1:3282", "127.0.0.1", 3282)]
     [InlineData("[::1]:0", "::1", 0)]
-    [InlineData(":80", "", 80)]
+    [InlineData(":80", "0.0.0.0", 80)]
     [InlineData("example.org:65535", "example.org", 65535)]
     public void An_address_is_a_host_and_a_port(string text, string host, int port)
     {
-        HostPort.TryParse(text, out HostPort value).Should().BeTrue();
-        value.Should().Be(new HostPort(host, port));
+        Address.TryParse(text, out PeerAddress value).Should().BeTrue();
+        value.Should().Be(new PeerAddress(host, port));
     }
 
     [Theory]
@@ -25,7 +26,7 @@ public sealed class ValueTests
     [InlineData("host:65536")]
     [InlineData("host:-1")]
     [InlineData("host: 80")]
-    public void What_is_not_an_address_is_refused(string text) => HostPort.TryParse(text, out _).Should().BeFalse();
+    public void What_is_not_an_address_is_refused(string text) => Address.TryParse(text, out _).Should().BeFalse();
 
     [Theory]
     [InlineData("30s", 30)]
