@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
 
 namespace DatMount.Hosting;
 
@@ -10,7 +11,7 @@ namespace DatMount.Hosting;
 /// Runs one activity from start to orderly end: logging, control endpoint, signals (the first asks for a clean end, the second exits at
 /// once), readiness for systemd and for the parent of a detached process. The public door of this folder.
 /// </summary>
-internal static partial class ActivityHost
+internal static class ActivityHost
 {
     /// <summary>How long a signal waits for open files before the mount is detached from under them (platform.md §2).</summary>
     private static readonly TimeSpan s_unmountGrace = TimeSpan.FromSeconds(5);
@@ -38,9 +39,8 @@ internal static partial class ActivityHost
             await using LiveStatus? line = live ? LiveStatus.Start(activity.Report) : null;
             await StartAsync(activity, ending.Token);
             string announcement = activity.Announcement;
-            ILogger log = loggers.CreateLogger("datmount");
-            if (log.IsEnabled(LogLevel.Information)) Up(log, announcement);
             if (live) LiveStatus.Say(announcement);
+            else if (background is null) await Console.Out.WriteLineAsync(announcement.AsMemory(), ct);
             background?.MountIsUp();
 
             await Task.WhenAny(activity.Completion, Task.Delay(Timeout.Infinite, ending.Token));
@@ -80,11 +80,13 @@ internal static partial class ActivityHost
         logging.SetMinimumLevel(verbose ? LogLevel.Debug : LogLevel.Information);
         logging.AddFilter("Microsoft", LogLevel.Warning);
         if (quiet && !verbose) return;
+        // What a command answers goes to standard output, what it tells about itself never does: a link that is shared is no log line.
+        logging.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         logging.AddSimpleConsole(console =>
         {
             console.SingleLine = true;
             console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss ";
-            console.ColorBehavior = Microsoft.Extensions.Logging.Console.LoggerColorBehavior.Disabled;
+            console.ColorBehavior = LoggerColorBehavior.Disabled;
         });
     }
 
@@ -96,7 +98,4 @@ internal static partial class ActivityHost
             if (Interlocked.Increment(ref seen) > 1) Environment.Exit(130);
         });
     }
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "{Announcement}")]
-    private static partial void Up(ILogger logger, string announcement);
 }

@@ -28,6 +28,8 @@ internal static class Detach
         ProcessStartInfo start = new(Environment.ProcessPath ?? throw new InvalidOperationException("the program's own path is not known"))
         {
             RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
             UseShellExecute = false,
         };
         foreach (string argument in SelfArguments().Concat(arguments)) start.ArgumentList.Add(argument);
@@ -38,6 +40,23 @@ internal static class Detach
         await child.StandardInput.WriteLineAsync(drive.AsMemory(), ct);
         child.StandardInput.Close();
 
+        // The runtime keeps copies of the streams it is started with, and whoever reads our output would wait for the child's end: it gets pipes
+        // of its own, which are read only until it is up.
+        using CancellationTokenSource up = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        Task said = Task.WhenAll(RelayAsync(child.StandardOutput, TextWriter.Null, up.Token), RelayAsync(child.StandardError, error, up.Token));
+        try
+        {
+            return await OutcomeAsync(pipe, child, error, ct);
+        }
+        finally
+        {
+            await up.CancelAsync();
+            await said;
+        }
+    }
+
+    private static async Task<int> OutcomeAsync(Stream pipe, Process child, TextWriter error, CancellationToken ct)
+    {
         using StreamReader reader = new(pipe);
         string? line = await reader.ReadLineAsync(ct);
         if (line == Ready) return 0;
@@ -51,6 +70,18 @@ internal static class Detach
         await child.WaitForExitAsync(ct);
         await error.WriteLineAsync("datmount: the background process ended before the mount was up");
         return child.ExitCode == 0 ? 1 : child.ExitCode;
+    }
+
+    private static async Task RelayAsync(StreamReader from, TextWriter to, CancellationToken until)
+    {
+        try
+        {
+            while (await from.ReadLineAsync(until) is { } line) await to.WriteLineAsync(line.AsMemory(), until);
+        }
+        catch (OperationCanceledException) when (until.IsCancellationRequested)
+        {
+            // The child is up and speaks to nobody from now on.
+        }
     }
 
     /// <summary>Run as "dotnet datmount.dll", the program is the first argument of its host.</summary>
