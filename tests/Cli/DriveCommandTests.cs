@@ -81,9 +81,30 @@ public sealed class DriveCommandTests : IDisposable
     [Fact]
     public async Task A_detached_mount_that_fails_says_why_in_the_foreground()
     {
+        SkipWithoutFuse();
         (int code, _, string errors) = await Datmount.RunAsync(_home, _key, _home.Folder("mnt"), "--peer", "127.0.0.1:9", "--io-timeout", "1s", "--detach");
         code.Should().Be(3);
         errors.Should().Contain("refused");
+    }
+
+    [Fact]
+    public async Task Offline_with_nothing_stored_is_said_at_once()
+    {
+        SkipWithoutFuse();
+        (int code, _, string errors) = await Datmount.RunAsync(_home, _key, _home.Folder("mnt"), "--offline", "--io-timeout", "0");
+        code.Should().Be(3);
+        errors.Should().Contain("leave out --offline");
+    }
+
+    [Fact]
+    public async Task Without_a_terminal_log_lines_tell_what_is_going_on()
+    {
+        SkipWithoutFuse();
+        await using Datmount share = await ShareAsync();
+        (int code, string output, string errors) = await Datmount.RunAsync(_home, _key, _home.Folder("mnt"), "--peer", "127.0.0.1:9", "--io-timeout", "2s");
+        code.Should().Be(3);
+        output.Should().BeEmpty("log lines and errors go to standard error");
+        errors.Should().Contain("connecting to peers").And.Contain("no peer yet: 127.0.0.1:9");
     }
 
     [Fact]

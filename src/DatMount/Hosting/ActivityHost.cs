@@ -36,7 +36,8 @@ internal static class ActivityHost
             ControlEndpoint.Protect(socket);
             CancellationToken stopping = host.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
             using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(stopping, ct);
-            await using LiveStatus? line = live ? LiveStatus.Start(activity.Report) : null;
+            await using IAsyncDisposable? status = live ? LiveStatus.Start(activity.Report)
+                : background is null ? PlainStatus.Start(activity.Report, loggers.CreateLogger("datmount"), TimeProvider.System) : null;
             await StartAsync(activity, ending.Token);
             string announcement = activity.Announcement;
             if (live) LiveStatus.Say(announcement);

@@ -85,7 +85,9 @@ internal sealed class DriveSession : IAsyncDisposable
     /// <summary>Waits for the newest metadata, at most the I/O timeout, and says what to do when it does not come.</summary>
     public async Task<IDriveView> ReadyAsync(CancellationToken ct)
     {
-        if (!_settings.Offline && _settings.Peers.Count == 0 && _listener is null && Drive.Live.Version == 0 && Drive.Status.MetadataLength == 0)
+        bool nothing = Drive.Live.Version == 0 && Drive.Status.MetadataLength == 0;
+        if (nothing && _settings.Offline) throw new CommandException(ExitCode.NotFound, Explain());
+        if (nothing && _settings.Peers.Count == 0 && _listener is null)
             throw new CommandException(ExitCode.NotFound, "nothing of this drive is stored here and no peer is known; name one with --peer host:port, or wait for one with --listen host:port");
         using CancellationTokenSource patience = _settings.IoTimeout == TimeSpan.Zero ? new() : new(_settings.IoTimeout, _time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(ct, patience.Token);

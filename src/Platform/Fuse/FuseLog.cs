@@ -23,10 +23,10 @@ internal static partial class FuseLog
     [LoggerMessage(6, LogLevel.Error, "reading requests failed with errno {Errno}; the mount ends")]
     public static partial void ReadFailed(ILogger log, int errno);
 
-    [LoggerMessage(7, LogLevel.Information, "FUSE {Minor} of 7, flags {Flags:x}, {MaxWrite} bytes per request")]
+    [LoggerMessage(7, LogLevel.Debug, "FUSE 7.{Minor}, flags {Flags:x}, {MaxWrite} bytes per request")]
     public static partial void Negotiated(ILogger log, uint minor, ulong flags, uint maxWrite);
 
-    [LoggerMessage(8, LogLevel.Information, "mounted on {MountPoint}")]
+    [LoggerMessage(8, LogLevel.Debug, "mounted on {MountPoint}")]
     public static partial void Mounted(ILogger log, string mountPoint);
 
     [LoggerMessage(9, LogLevel.Information, "{MountPoint} is unmounted")]
