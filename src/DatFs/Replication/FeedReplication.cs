@@ -258,7 +258,7 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
         for (int i = _offsets.Count - 1; i >= 0; i--)
         {
             (long start, long end) = (_offsets[i].Start, _offsets[i].End);
-            if (Feed.TrySeek(_offsets[i].Target, ref start, ref end, out _)) Complete(_offsets[i]);
+            if (Feed.TrySeek(_offsets[i].Target, ref start, ref end, out _) || start >= end) Complete(_offsets[i]);
         }
     }
 

@@ -87,8 +87,9 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     // The state of a channel; made when the channel is first seen from either side.
     private PeerChannel? Of(WireChannel wire)
     {
+        if (State == PeerState.Closed) return null;
         if (wire.State is PeerChannel known) return known;
-        if (State == PeerState.Closed || owner.FeedOf(wire.Key) is not { } feed) return null;
+        if (owner.FeedOf(wire.Key) is not { } feed) return null;
         PeerChannel channel = new(this, feed, wire);
         wire.State = channel;
         _channels[wire.Key] = channel;
@@ -321,6 +322,17 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         End = end;
         EndReason = reason;
         Wire.Close(null);
+    }
+
+    /// <summary>Ends a connection that another one replaces: in order, so that the peer learns from our Handshake who we are and does not dial again.</summary>
+    public void Dismiss(string reason)
+    {
+        if (State == PeerState.Closed) return;
+        State = PeerState.Closed;
+        End = PeerEnd.Duplicate;
+        EndReason = reason;
+        foreach (PeerChannel channel in _channels.Values) Detach(channel);
+        Wire.End();
     }
 
     /// <summary>An answer came in time.</summary>

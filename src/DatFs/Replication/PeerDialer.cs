@@ -8,7 +8,8 @@ namespace DatFs.Replication;
 /// <param name="Connected">A connection is open now.</param>
 /// <param name="Attempts">Dials so far.</param>
 /// <param name="LastError">Why there is no connection; null while there is one, or before the first attempt ended.</param>
-public sealed record DialStatus(PeerAddress Address, bool Connected, int Attempts, string? LastError);
+/// <param name="Rest">The pause that it is in before the next dial; null while it dials or is connected.</param>
+public sealed record DialStatus(PeerAddress Address, bool Connected, int Attempts, string? LastError, TimeSpan? Rest);
 
 /// <summary>
 /// Keeps one connection to each address it was given: dials, waits exponentially longer after each failure (with jitter, so that many
@@ -49,7 +50,7 @@ public sealed class PeerDialer : IAsyncDisposable
     {
         get
         {
-            lock (_gate) return [.. _lines.Select(l => new DialStatus(l.Address, l.Connected, l.Attempts, l.LastError))];
+            lock (_gate) return [.. _lines.Select(l => new DialStatus(l.Address, l.Connected, l.Attempts, l.LastError, l.Rest))];
         }
     }
 
@@ -90,32 +91,48 @@ public sealed class PeerDialer : IAsyncDisposable
         int failures = 0;
         while (!ct.IsCancellationRequested)
         {
+            // The same peer may have come another way meanwhile, and dropped this connection for it: that is no reason to dial (discovery.md §8.4).
+            while (line.LastPeer.Length > 0 && _replicator.HasPeer(line.LastPeer))
+            {
+                Task<bool> waiting = RestAsync(MaxDelay, ct);
+                lock (_gate) (line.LastError, line.Rest) = (Sentence(PeerEnd.Duplicate), MaxDelay);
+                if (!await waiting) return;
+            }
+
             long started = _replicator.Time.GetTimestamp();
             string reason = await ConnectAsync(line, ct);
             if (ct.IsCancellationRequested) return;
             failures = _replicator.Time.GetElapsedTime(started) > MaxDelay ? 0 : failures + 1;
             TimeSpan delay = DelayAfter(failures);
-            lock (_gate) line.LastError = reason;
+            Task<bool> rest = RestAsync(delay, ct);
+            lock (_gate) (line.LastError, line.Rest) = (reason, delay);
             ReplicationLog.DialFailed(_replicator.Log, line.Address.ToString(), delay, reason);
-            try
-            {
-                await Task.Delay(delay, _replicator.Time, ct);
-            }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
+            if (!await rest) return;
+        }
+    }
+
+    private async Task<bool> RestAsync(TimeSpan delay, CancellationToken ct)
+    {
+        try
+        {
+            await Task.Delay(delay, _replicator.Time, ct);
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
         }
     }
 
     private async Task<string> ConnectAsync(Line line, CancellationToken ct)
     {
-        lock (_gate) line.Attempts++;
+        lock (_gate) (line.Attempts, line.Rest) = (line.Attempts + 1, null);
         try
         {
             ITransport transport = await _dial(line.Address, ct);
             lock (_gate) (line.Connected, line.LastError) = (true, null);
-            PeerEnd end = await _replicator.RunAsync(transport, ct);
+            (PeerEnd end, byte[] remoteId) = await _replicator.RunConnectionAsync(transport, ct);
+            line.LastPeer = remoteId;
             return Sentence(end);
         }
         catch (DatException e)
@@ -161,6 +178,9 @@ public sealed class PeerDialer : IAsyncDisposable
         public bool Connected { get; set; }
         public int Attempts { get; set; }
         public string? LastError { get; set; }
+        public TimeSpan? Rest { get; set; }
+        /// <summary>Who answered last; only the line's own loop looks at it.</summary>
+        public byte[] LastPeer { get; set; } = [];
         public Task Running { get; set; } = Task.CompletedTask;
     }
 }

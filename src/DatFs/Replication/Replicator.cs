@@ -66,7 +66,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
     {
         get
         {
-            lock (Gate) return [.. _connections.Select(c => c.Status())];
+            lock (Gate) return [.. _connections.Where(c => c.State != PeerState.Closed).Select(c => c.Status())];
         }
     }
 
@@ -115,7 +115,10 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
 
     /// <summary>Runs one connection, of either direction, from its first byte to its end. Takes the transport over.</summary>
     /// <exception cref="DatException">Invalid: no feed is joined, so nothing could be said.</exception>
-    public async Task<PeerEnd> RunAsync(ITransport transport, CancellationToken ct)
+    public async Task<PeerEnd> RunAsync(ITransport transport, CancellationToken ct) => (await RunConnectionAsync(transport, ct)).End;
+
+    /// <summary>As <see cref="RunAsync"/>, telling also who the peer said it was.</summary>
+    internal async Task<(PeerEnd End, byte[] RemoteId)> RunConnectionAsync(ITransport transport, CancellationToken ct)
     {
         await using PeerConnection connection = new(this, transport);
         FeedKey? first = null;
@@ -129,17 +132,31 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             if (!refused) _connections.Add(connection);
         }
 
-        if (refused) return PeerEnd.Failed;
+        if (refused) return (PeerEnd.Failed, []);
         try
         {
             using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(ct, _stopping.Token);
             await connection.RunAsync(first, stop.Token);
-            return connection.End;
+            return (connection.End, connection.RemoteId);
         }
         finally
         {
             lock (Gate) Remove(connection);
         }
+    }
+
+    /// <summary>True while a peer that named itself so is connected.</summary>
+    internal bool HasPeer(ReadOnlySpan<byte> id)
+    {
+        lock (Gate)
+        {
+            foreach (PeerConnection connection in _connections)
+            {
+                if (connection.State == PeerState.Connected && id.SequenceEqual(connection.RemoteId)) return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Completes when <see cref="AnyPeer"/> is true.</summary>
@@ -193,25 +210,23 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         ReadOnlySpan<byte> id = connection.RemoteId;
         string name = NameOf(connection);
         connection.Suspect = _bans.IsSuspect(name, NowMs);
-        if (_bans.IsBanned(name, NowMs)) return Refuse(connection, PeerEnd.Banned, "the peer sent wrong proofs before");
+        if (_bans.IsBanned(name, NowMs))
+        {
+            connection.Close(PeerEnd.Banned, "the peer sent wrong proofs before");
+            return false;
+        }
+
         if (id.Length != own.Length) return true;
         foreach (PeerConnection other in _connections)
         {
             if (other == connection || other.State != PeerState.Connected || !id.SequenceEqual(other.RemoteId)) continue;
             int order = id.SequenceCompareTo(own);
             bool dropNew = connection.Initiator ? order < 0 : order > 0;
-            const string Reason = "another connection to the same peer is kept";
-            if (dropNew) return Refuse(connection, PeerEnd.Duplicate, Reason);
-            other.Close(PeerEnd.Duplicate, Reason);
+            (dropNew ? connection : other).Dismiss("another connection to the same peer is kept");
+            return !dropNew;
         }
 
         return true;
-    }
-
-    private static bool Refuse(PeerConnection connection, PeerEnd end, string reason)
-    {
-        connection.Close(end, reason);
-        return false;
     }
 
     /// <summary>Notes a wrong proof.</summary>

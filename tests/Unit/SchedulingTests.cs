@@ -1,0 +1,249 @@
+using DatFs.Evidence;
+using DatFs.Feeds;
+using DatFs.Replication;
+using DatFs.Wire;
+using FluentAssertions;
+using Microsoft.Extensions.Time.Testing;
+using Xunit;
+
+namespace DatFs.Unit;
+
+/// <summary>What is asked of whom, when, and what happens when nothing comes back (wire-protocol.md §5.4, §8.3).</summary>
+public sealed class SchedulingTests
+{
+    [Fact]
+    public async Task An_interactive_read_overtakes_a_thousand_queued_ones()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(2000);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key);
+        await using ScriptedPeer peer = ScriptedPeer.Honest(owner.Feed);
+        peer.Request = (channel, request) =>
+        {
+            if (request.Index is 1999 || request.Hash) peer.AnswerRequest(channel, request, owner.Feed);
+        };
+        reader.Connect(peer);
+        await reader.ReadAsync(1999);
+        List<Task<byte[]>> background = [.. Enumerable.Range(0, 1000).Select(i => reader.ReadAsync(i, FetchPriority.Background))];
+        await peer.UntilAsync(p => p.Requests.Count(r => !r.Hash) >= 1 + RequestWindow.StartCount / 4 * 3, "the window is full for background reads");
+
+        Task<byte[]> interactive = reader.ReadAsync(1500);
+        await peer.UntilAsync(p => p.Requests.Any(r => r.Index == 1500), "the interactive one left at once");
+
+        int before = peer.Requests.Count(r => r.Index < 1000);
+        before.Should().Be(RequestWindow.StartCount / 4 * 3);
+        peer.Request = (channel, request) => peer.AnswerRequest(channel, request, owner.Feed);
+        WireChannel open = await peer.OpenAsync();
+        foreach (RequestMessage request in peer.Requests.Where(r => r.Index < 1999 && !r.Hash).ToList()) peer.AnswerRequest(open, request, owner.Feed);
+        (await interactive).Should().Equal(ReplicaNode.Block(1500));
+        await Task.WhenAll(background).WaitAsync(ReplicaNode.Patience);
+    }
+
+    [Fact]
+    public async Task Readers_of_one_block_share_a_request_and_a_cancelled_one_asks_for_nothing()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(50);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key);
+        using CancellationTokenSource cancel = new();
+        Task<byte[]> first = reader.ReadAsync(7);
+        Task<byte[]> second = reader.ReadAsync(7, FetchPriority.Background);
+        Task given = reader.Feed.Source!.FetchAsync(8, FetchPriority.Interactive, cancel.Token).AsTask();
+        await cancel.CancelAsync();
+        await given.Awaiting(t => t).Should().ThrowAsync<OperationCanceledException>();
+
+        await using ScriptedPeer peer = ScriptedPeer.Honest(owner.Feed);
+        reader.Connect(peer);
+
+        (await first).Should().Equal(await second);
+        peer.Requests.Where(r => r.Index == 7).Should().ContainSingle();
+        peer.Requests.Should().NotContain(r => r.Index == 8);
+    }
+
+    [Fact]
+    public async Task Nothing_is_asked_that_was_not_announced()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(50);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key);
+        await using ScriptedPeer peer = ScriptedPeer.Honest(owner.Feed);
+        peer.Want = (channel, want) =>
+        {
+            channel.Send(new HaveMessage(20, 10, null, false));
+            channel.Send(new HaveMessage(0, PeerChannel.WantBlocks, ReadOnlyMemory<byte>.Empty, false));
+            channel.Send(new HaveMessage(20, 10, null, false));
+        };
+        Task<byte[]> elsewhere = reader.ReadAsync(40);
+        using IDisposable all = reader.Feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background);
+        reader.Connect(peer);
+
+        await reader.UntilHeldAsync(20, 30);
+
+        peer.Requests.Should().OnlyContain(r => r.Index >= 20 && r.Index < 30);
+        elsewhere.IsCompleted.Should().BeFalse();
+        (await peer.OpenAsync()).Send(new HaveMessage(40, null, null, false));
+        (await elsewhere).Should().Equal(ReplicaNode.Block(40));
+    }
+
+    [Fact]
+    public async Task A_silent_peer_loses_its_request_after_ten_seconds_to_another()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer silent = Silent(owner.Feed);
+        await using ScriptedPeer speaking = ScriptedPeer.Honest(owner.Feed);
+        reader.Connect(silent);
+        Task<byte[]> read = reader.ReadAsync(5);
+        await silent.UntilAsync(p => p.Requests.Any(r => r.Index == 5), "the silent one was asked");
+        reader.Connect(speaking);
+        await speaking.UntilAsync(p => p.Requests.Any() || p.Heard.OfType<WantMessage>().Any(), "the other one is there");
+        await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.All(p => p.Feeds.Any(f => f.Informed)), "both have told what they have");
+        speaking.Requests.Should().NotContain(r => r.Index == 5);
+
+        time.Advance(TimeSpan.FromSeconds(9));
+        read.IsCompleted.Should().BeFalse();
+        time.Advance(TimeSpan.FromSeconds(1.5));
+
+        (await read).Should().Equal(ReplicaNode.Block(5));
+        reader.Replicator.Peers.Should().Contain(p => p.TimedOut > 0 && p.Score < 1);
+    }
+
+    [Fact]
+    public async Task A_peer_silent_three_times_in_a_row_is_left()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer silent = Silent(owner.Feed);
+        reader.Connect(silent);
+        Task<byte[]> read = reader.ReadAsync(5);
+        for (int round = 1; round <= RequestScheduler.MaxTimeoutsInRow; round++)
+        {
+            await silent.UntilAsync(p => p.Requests.Count(r => r.Index == 5) == round || p.IsClosed, "it was asked again");
+            silent.IsClosed.Should().BeFalse();
+            for (int i = 0; i < 21; i++)
+            {
+                // A sign of life, so that it is the missing answers that count.
+                (await silent.OpenAsync()).Send(new UnhaveMessage(900, 1));
+                time.Advance(TimeSpan.FromMilliseconds(500));
+            }
+        }
+
+        await silent.ClosedAsync();
+        read.IsCompleted.Should().BeFalse();
+        reader.Connect(owner);
+        (await read).Should().Equal(ReplicaNode.Block(5));
+    }
+
+    [Fact]
+    public async Task Without_a_peer_a_read_fails_as_offline_and_says_why()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode reader = ReplicaNode.Reader(ReplicaNode.KeyOf("lonely"), new ReplicatorOptions { Time = time });
+        reader.Replicator.ExplainOffline = () => "nobody answered";
+        Task<byte[]> read = reader.ReadAsync(5);
+
+        time.Advance(TimeSpan.FromSeconds(9));
+        read.IsCompleted.Should().BeFalse();
+        time.Advance(TimeSpan.FromSeconds(2));
+
+        DatException error = (await read.Awaiting(t => t).Should().ThrowAsync<DatException>()).Which;
+        error.Error.Should().Be(DatError.Offline);
+        error.Message.Should().Contain("nobody answered");
+    }
+
+    [Fact]
+    public async Task A_block_that_no_connected_peer_has_fails_as_offline()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        reader.Connect(owner);
+        Task<byte[]> read = reader.ReadAsync(100);
+        await ReplicaNode.UntilAsync(() => reader.Feed.Length == 10, "the peer is known");
+
+        time.Advance(TimeSpan.FromSeconds(11));
+
+        (await read.Awaiting(t => t).Should().ThrowAsync<DatException>()).Which.Error.Should().Be(DatError.Offline);
+    }
+
+    [Fact]
+    public async Task A_seek_that_a_peer_ignores_is_answered_by_guesses()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(64, tail: 3);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer peer = ScriptedPeer.Honest(owner.Feed);
+        peer.Request = (channel, request) =>
+        {
+            if (request.Bytes == 0) peer.AnswerRequest(channel, request, owner.Feed);
+        };
+        reader.Connect(peer);
+        await reader.Feed.WaitForLengthAsync(64, FetchPriority.Interactive, default).AsTask().WaitAsync(ReplicaNode.Patience);
+        Task<(long, long)> seek = reader.Feed.SeekAsync(11 * 21 + 4, 0, 64, FetchPriority.Interactive, default).AsTask();
+        await peer.UntilAsync(p => p.Requests.Any(r => r.Bytes > 0), "the offset was asked for");
+
+        time.Advance(TimeSpan.FromSeconds(4));
+
+        (await seek.WaitAsync(ReplicaNode.Patience)).Should().Be((21, 4));
+        peer.Requests.Where(r => r.Bytes > 0).Should().ContainSingle();
+    }
+
+    [Fact]
+    public async Task An_old_peer_hears_unhave_before_a_repeated_request()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer old = ScriptedPeer.Honest(owner.Feed, legacy: true);
+        old.Request = (_, _) => { };
+        reader.Connect(old);
+        Task<byte[]> read = reader.ReadAsync(5);
+        await old.UntilAsync(p => p.Requests.Any(r => r.Index == 5), "it was asked");
+        old.Heard.OfType<UnhaveMessage>().Should().BeEmpty();
+        old.Request = (channel, request) => old.AnswerRequest(channel, request, owner.Feed);
+
+        time.Advance(TimeSpan.FromSeconds(10.5));
+
+        (await read).Should().Equal(ReplicaNode.Block(5));
+        old.Heard.Where(m => m is UnhaveMessage { Start: 5 } or RequestMessage { Index: 5 }).Select(m => m.GetType().Name)
+            .Should().Equal(nameof(RequestMessage), nameof(UnhaveMessage), nameof(RequestMessage));
+    }
+
+    [Fact]
+    public async Task The_first_flight_carries_the_wants_in_one_piece()
+    {
+        (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
+        await using ReplicaNode reader = ReplicaNode.Reader(ReplicaNode.KeyOf("first"));
+        reader.Join(ReplicaNode.OpenFeed(ReplicaNode.KeyOf("second")));
+
+        reader.Run(here);
+
+        var read = await there.Input.ReadAsync();
+        // Feed 62, Handshake 40 to 42, Want 8, Feed 36, Want 8.
+        read.Buffer.Length.Should().BeInRange(62 + 40 + 8 + 36 + 8, 62 + 42 + 8 + 36 + 8);
+    }
+
+    [Fact]
+    public async Task Newest_first_asks_from_the_end()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(200);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key);
+        await using ScriptedPeer peer = ScriptedPeer.Honest(owner.Feed);
+        peer.Request = (_, _) => { };
+        using IDisposable all = reader.Feed.Source!.Download(0, long.MaxValue, DownloadOrder.NewestFirst, FetchPriority.Metadata);
+        reader.Connect(peer);
+
+        await peer.UntilAsync(p => p.Requests.Count() >= 40, "requests came");
+
+        peer.Requests.Take(40).Select(r => r.Index).Should().Equal(Enumerable.Range(0, 40).Select(i => 199L - i));
+    }
+
+    private static ScriptedPeer Silent(Feed feed)
+    {
+        ScriptedPeer peer = ScriptedPeer.Honest(feed);
+        peer.Request = (channel, request) =>
+        {
+            if (request.Index != 5) peer.AnswerRequest(channel, request, feed);
+        };
+        return peer;
+    }
+}
