@@ -86,8 +86,15 @@ public sealed partial class NodePeer : IAsyncDisposable
         lock (_gate)
         {
             if (_ended) throw Failure($"has ended before '{command}'");
-            _process.StandardInput.WriteLine(line.ToJsonString(s_json));
-            _process.StandardInput.Flush();
+            try
+            {
+                _process.StandardInput.WriteLine(line.ToJsonString(s_json));
+                _process.StandardInput.Flush();
+            }
+            catch (IOException)
+            {
+                // It has just died. What it wrote last is still being read; then every open command fails, this one too.
+            }
         }
 
         return await WithPatience(done.Task, patience, $"'{command}'");

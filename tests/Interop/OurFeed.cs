@@ -1,27 +1,30 @@
+using System.Security.Cryptography;
 using DatFs.Crypto;
 using DatFs.Evidence;
 using DatFs.Feeds;
 using DatFs.Replication;
 using DatFs.Storage;
+using DatFs.Wire;
 
 namespace DatFs.Interop;
 
 /// <summary>One plain feed of DatMount's with its own connections, the counterpart of <see cref="FeedPeer"/>.</summary>
 internal sealed class OurFeed : IAsyncDisposable
 {
-    private readonly Replicator _replicator;
     private readonly OurLinks _links;
     private readonly IDisposable _joined;
 
-    private OurFeed(Feed feed)
+    private OurFeed(Feed feed, ReplicatorOptions? options)
     {
         Feed = feed;
-        _replicator = new Replicator(new ReplicatorOptions());
-        _joined = _replicator.Join(feed);
-        _links = new OurLinks(_replicator);
+        Replicator = new Replicator(options ?? new ReplicatorOptions());
+        _joined = Replicator.Join(feed);
+        _links = new OurLinks(Replicator);
     }
 
     public Feed Feed { get; }
+
+    public Replicator Replicator { get; }
 
     public string Key => Feed.Key.ToHex();
 
@@ -33,15 +36,25 @@ internal sealed class OurFeed : IAsyncDisposable
     }
 
     /// <summary>A copy of another's feed.</summary>
-    public static OurFeed Clone(string key, string? folder = null)
+    public static OurFeed Clone(string key, string? folder = null, ReplicatorOptions? replication = null)
     {
         if (!FeedKey.TryParseHex(key, out FeedKey parsed)) throw new ArgumentException(key, nameof(key));
-        return Open(folder, new FeedOptions { Key = parsed });
+        return Open(folder, new FeedOptions { Key = parsed }, replication);
     }
 
     public Task ConnectAsync(int port) => _links.ConnectAsync(port);
 
+    /// <summary>Connects and runs the connection to its end.</summary>
+    public async Task<PeerEnd> RunToEndAsync(int port)
+    {
+        using CancellationTokenSource patience = new(NodePeer.DefaultPatience);
+        return await Replicator.RunAsync(await TcpTransport.ConnectAsync("127.0.0.1", port, patience.Token), patience.Token);
+    }
+
     public int Listen() => _links.Listen();
+
+    /// <summary>Downloads everything from now on.</summary>
+    public IDisposable DownloadAll() => Feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background);
 
     public async Task AppendAsync(params byte[][] blocks) => await Feed.AppendAsync([.. blocks.Select(b => (ReadOnlyMemory<byte>)b)], CancellationToken.None);
 
@@ -60,6 +73,19 @@ internal sealed class OurFeed : IAsyncDisposable
         return block.Memory.ToArray();
     }
 
+    /// <summary>Of the first blocks, which must be held.</summary>
+    public string Sha256(long blocks)
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        for (long index = 0; index < blocks; index++)
+        {
+            if (!Feed.TryRead(index, out BlockLease block)) throw new InvalidOperationException($"block {index} is not here");
+            using (block) hash.AppendData(block.Memory.Span);
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
     public async Task WaitForLengthAsync(long length)
     {
         using CancellationTokenSource patience = new(NodePeer.DefaultPatience);
@@ -73,13 +99,13 @@ internal sealed class OurFeed : IAsyncDisposable
     {
         await _links.DisposeAsync();
         _joined.Dispose();
-        await _replicator.DisposeAsync();
+        await Replicator.DisposeAsync();
         await Feed.DisposeAsync();
     }
 
-    private static OurFeed Open(string? folder, FeedOptions options)
+    private static OurFeed Open(string? folder, FeedOptions options, ReplicatorOptions? replication = null)
     {
         IStorageFolder storage = folder is null ? new MemoryFolder() : new DiskFolder(folder);
-        return new OurFeed(Feed.Open(new FeedFiles(storage), options));
+        return new OurFeed(Feed.Open(new FeedFiles(storage), options), replication);
     }
 }
