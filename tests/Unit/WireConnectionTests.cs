@@ -258,6 +258,9 @@ public sealed class WireConnectionTests
         WireChannel channel = pair.A.Open(s_metadata);
         pair.Start();
         (await pair.AtB.NextAsync()).Should().Be("handshake");
+        // Before the remote's Feed most messages are held back, and do not wait to be read.
+        (await pair.AtA.NextAsync()).Should().Be("handshake");
+        (await pair.AtA.NextAsync()).Should().Be($"open {s_metadata}");
         await pair.A.DrainAsync(CancellationToken.None);
         channel.Send(new InfoMessage(true, true));
         byte[] block = new byte[4000];
