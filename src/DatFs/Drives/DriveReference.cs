@@ -3,11 +3,20 @@ using DatFs.Crypto;
 
 namespace DatFs.Drives;
 
-/// <summary>A drive as a user names it (hyperdrive.md §6.5, §6.2): by key, by link, by the folder that holds it, or by the beginning of a kept drive's name.</summary>
+/// <summary>
+/// A drive as a user names it (hyperdrive.md §6.5, §6.2): by key, by link, by the folder that holds it, or by the name of a kept drive or the
+/// beginning of its key. Links are read strictly; only a text that is nothing else is searched for a key, as the dat tool does.
+/// </summary>
 public sealed record DriveReference
 {
+    /// <summary>Longest name of a kept drive.</summary>
+    public const int MaxName = 64;
+
+    /// <summary>Hexadecimal digits that name a kept drive, at least.</summary>
+    public const int MinPrefix = 4;
+
     private const string Scheme = "dat://";
-    private const int MinPrefix = 4;
+    private const int KeyDigits = 2 * FeedKey.Size;
 
     private DriveReference()
     {
@@ -25,41 +34,63 @@ public sealed record DriveReference
     /// <summary>An existing folder.</summary>
     public string? Folder { get; private init; }
 
-    /// <summary>Hexadecimal digits with which the key or discovery key of a kept drive begins.</summary>
+    /// <summary>Hexadecimal digits with which the key or discovery key of a kept drive begins, unless it is a name.</summary>
     public string? Prefix { get; private init; }
+
+    /// <summary>The name of a kept drive.</summary>
+    public string? Name { get; private init; }
 
     /// <exception cref="DatException"><see cref="DatError.Invalid"/>: it is none of these. The message never repeats a key.</exception>
     public static DriveReference Parse(string text)
     {
         if (TryParseLink(text, out DriveReference? link)) return link;
         if (Directory.Exists(text)) return new DriveReference { Folder = System.IO.Path.GetFullPath(text) };
-        if (text.Length >= MinPrefix && text.Length < 64 && text.All(char.IsAsciiHexDigit)) return new DriveReference { Prefix = text.ToLowerInvariant() };
         if (TryFindKey(text, out FeedKey found)) return new DriveReference { Key = found };
-        throw new DatException(DatError.Invalid, "that is no drive: name 64 hexadecimal digits, dat://<key>, an existing folder, or the beginning of a kept drive's key");
+        if (text.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
+            throw new DatException(DatError.Invalid, "that link names no key: write dat:// and 64 hexadecimal digits; names of hosts are not looked up yet");
+        if (!IsName(text))
+            throw new DatException(DatError.Invalid, "that is no drive: name 64 hexadecimal digits, dat://<key>, an existing folder, or a kept drive by its name or the beginning of its key");
+        bool isPrefix = text.Length is >= MinPrefix and < KeyDigits && text.All(char.IsAsciiHexDigit);
+        return new DriveReference { Name = text, Prefix = isPrefix ? text.ToLowerInvariant() : null };
     }
+
+    /// <summary>True when a kept drive may be called so: letters, digits, '.', '_' and '-', so that it is never taken for anything else.</summary>
+    public static bool IsName(string text) =>
+        text.Length is > 0 and <= MaxName && text is not "." and not ".." && text[0] != '-' && text.All(c => char.IsLetterOrDigit(c) || c is '.' or '_' or '-');
 
     private static bool TryParseLink(string text, out DriveReference link)
     {
         link = null!;
         ReadOnlySpan<char> rest = text;
-        bool schemed = rest.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase);
-        if (schemed) rest = rest[Scheme.Length..];
-        if (rest.Length < 64 || !FeedKey.TryParseHex(rest[..64], out FeedKey key)) return false;
-        rest = rest[64..];
-        long? version = null;
-        if (rest.StartsWith("+"))
+        if (rest.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase)) rest = rest[Scheme.Length..];
+        if (rest.Length < KeyDigits || !FeedKey.TryParseHex(rest[..KeyDigits], out FeedKey key)) return false;
+        rest = rest[KeyDigits..];
+        if (!rest.IsEmpty && rest[0] is not ('+' or '/')) return false;
+        int slash = rest.IndexOf('/');
+        ReadOnlySpan<char> path = slash < 0 ? [] : rest[slash..];
+        ReadOnlySpan<char> version = slash < 0 ? rest : rest[..slash];
+        link = new DriveReference { Key = key, Version = version.IsEmpty ? null : ParseVersion(version[1..]), Path = ParsePath(path) };
+        return true;
+    }
+
+    private static long ParseVersion(ReadOnlySpan<char> digits) =>
+        long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number) && (ulong)number <= Encoding.Varint.MaxValue
+            ? number
+            : throw new DatException(DatError.Invalid, $"'+{digits}' is not a version: write a number, such as dat://<key>+12");
+
+    // A decoded slash would change which entry is meant.
+    private static DrivePath ParsePath(ReadOnlySpan<char> encoded)
+    {
+        string text = encoded.ToString();
+        if (text.Contains("%2f", StringComparison.OrdinalIgnoreCase) || text.Contains("%00", StringComparison.Ordinal))
+            throw new DatException(DatError.Invalid, "the path of that link names nothing that can exist: it has an encoded slash or zero");
+        for (int i = text.IndexOf('%', StringComparison.Ordinal); i >= 0; i = text.IndexOf('%', i + 1))
         {
-            int end = rest.IndexOf('/');
-            ReadOnlySpan<char> digits = end < 0 ? rest[1..] : rest[1..end];
-            if (!long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number))
-                throw new DatException(DatError.Invalid, $"'+{digits}' is not a version: write a number, such as dat://<key>+12");
-            version = number;
-            rest = end < 0 ? [] : rest[end..];
+            if (i + 2 >= text.Length || !char.IsAsciiHexDigit(text[i + 1]) || !char.IsAsciiHexDigit(text[i + 2]))
+                throw new DatException(DatError.Invalid, "the path of that link has a '%' that is not followed by two hexadecimal digits; write %25 for the sign itself");
         }
 
-        if (!rest.IsEmpty && rest[0] != '/') return false;
-        link = new DriveReference { Key = key, Version = version, Path = DrivePath.From(Uri.UnescapeDataString(rest.ToString())) };
-        return true;
+        return DrivePath.From(Uri.UnescapeDataString(text));
     }
 
     // The dat tool takes the first run of 64 or 65 digits anywhere; 65 are a mistake.
@@ -71,9 +102,9 @@ public sealed record DriveReference
         {
             if (i < text.Length && char.IsAsciiHexDigit(text[i]))
             {
-                if (++run == 65) return false;
+                if (++run > KeyDigits) return false;
             }
-            else if (run == 64) return FeedKey.TryParseHex(text.AsSpan(i - 64, 64), out key);
+            else if (run == KeyDigits) return FeedKey.TryParseHex(text.AsSpan(i - KeyDigits, KeyDigits), out key);
             else run = 0;
         }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using DatFs.Crypto;
 using DatFs.Storage;
 
@@ -5,10 +6,15 @@ namespace DatFs.Drives;
 
 /// <summary>
 /// Where drives are kept (hypercore.md §17.1): one folder for each under the root, named by its discovery key. In it "drive/" is exactly a
-/// hyperdrive folder; beside it lies what is DatMount's own. Open at most once at a time.
+/// folder of the format, which the reference opens as it is; beside it lies what is DatMount's own. Held by one process at a time, which
+/// leaves its name in "holder.json" for the message of the next one.
 /// </summary>
 public sealed class DriveStore : IDisposable
 {
+    internal const string RecordName = "drive.json";
+    internal const string HolderName = "holder.json";
+    private const string LockName = "lock";
+
     private readonly IRandomAccessFile _lock;
 
     private DriveStore(DiskFolder folder, IRandomAccessFile held) => (Folder, _lock) = (folder, held);
@@ -19,23 +25,58 @@ public sealed class DriveStore : IDisposable
     /// <summary>The feeds.</summary>
     public IStorageFolder Drive => Folder.Folder("drive");
 
+    /// <summary>What is noted about the drive; null = nothing yet, or nothing readable.</summary>
+    public DriveRecord? Record => DriveJson.Read(Folder, RecordName, DriveJson.Default.DriveRecord);
+
     /// <summary>The user's data folder for drives (command-line.md).</summary>
-    public static string DefaultRoot()
+    public static string DefaultRoot() => DefaultRoot(
+        Environment.GetEnvironmentVariable("XDG_DATA_HOME"), Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), Environment.IsPrivilegedProcess);
+
+    /// <summary>The home comes from the password file when HOME is unset; a relative XDG folder is to be ignored, by its specification.</summary>
+    internal static string DefaultRoot(string? xdgDataHome, string home, bool privileged)
     {
         if (OperatingSystem.IsWindows() || OperatingSystem.IsMacOS())
             return Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "DatMount");
-        string? data = Environment.GetEnvironmentVariable("XDG_DATA_HOME");
-        if (!string.IsNullOrEmpty(data)) return Path.Combine(data, "datmount");
-        string home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        return Environment.IsPrivilegedProcess || home.Length == 0 ? "/var/lib/datmount" : Path.Combine(home, ".local", "share", "datmount");
+        if (Path.IsPathRooted(xdgDataHome)) return Path.Combine(xdgDataHome, "datmount");
+        return privileged || home.Length == 0 ? "/var/lib/datmount" : Path.Combine(home, ".local", "share", "datmount");
     }
 
     /// <summary>Opens the folder of a drive and holds it for this process.</summary>
-    /// <exception cref="DatException"><see cref="DatError.Locked"/>.</exception>
-    public static DriveStore Open(string root, DiscoveryKey drive)
+    /// <param name="root">Where drives are kept.</param>
+    /// <param name="drive">Public name of the drive.</param>
+    /// <param name="purpose">What for, as another process is told: "mounted at /mnt".</param>
+    /// <exception cref="DatException"><see cref="DatError.Locked"/>, naming the process that has it; Io.</exception>
+    public static DriveStore Open(string root, DiscoveryKey drive, string? purpose = null)
     {
         DiskFolder folder = new(Path.Combine(root, drive.ToHex()));
-        return new DriveStore(folder, folder.Open("lock", FileUse.Exclusive)!);
+        try
+        {
+            IRandomAccessFile held = folder.Open(LockName, FileUse.Exclusive)!;
+            try
+            {
+                DriveJson.Write(folder, HolderName, new DriveHolder(Environment.ProcessId, ProcessName, purpose), DriveJson.Default.DriveHolder);
+                return new DriveStore(folder, held);
+            }
+            catch
+            {
+                held.Dispose();
+                throw;
+            }
+        }
+        catch (DatException failure) when (failure.Error == DatError.Locked)
+        {
+            throw new DatException(DatError.Locked, $"the drive {drive} is open in {DescribeHolder(folder)}; close it there first", failure);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new DatException(DatError.Io, $"{folder.DisplayName} cannot be used: {failure.Message}", failure);
+        }
+    }
+
+    /// <summary>Notes what is known about the drive, durably.</summary>
+    public void Write(DriveRecord record)
+    {
+        if (Record != record) DriveJson.Write(Folder, RecordName, record, DriveJson.Default.DriveRecord);
     }
 
     /// <summary>Discovery keys of the drives kept under a root.</summary>
@@ -46,14 +87,42 @@ public sealed class DriveStore : IDisposable
             if (DiscoveryKey.TryParseHex(Path.GetFileName(folder), out DiscoveryKey key)) yield return key;
     }
 
-    /// <summary>The key of a kept drive, where its feeds are here.</summary>
+    /// <summary>What is noted about a kept drive, without holding it.</summary>
+    public static DriveRecord? RecordOf(string root, DiscoveryKey drive) =>
+        DriveJson.Read(new DiskFolder(Path.Combine(root, drive.ToHex())), RecordName, DriveJson.Default.DriveRecord);
+
+    /// <summary>The key of a kept drive, where its feeds are here or in the folder that is noted.</summary>
     public static FeedKey? KeyOf(string root, DiscoveryKey drive)
     {
-        using IRandomAccessFile? file = new DiskFolder(Path.Combine(root, drive.ToHex(), "drive", "metadata")).Open("key", FileUse.Read);
-        Span<byte> key = stackalloc byte[FeedKey.Size];
-        return file is not null && file.Read(0, key) == key.Length ? FeedKey.From(key) : null;
+        FeedKey? key = DriveFolder.KeyOf(new DiskFolder(Path.Combine(root, drive.ToHex())).Folder("drive"));
+        if (key is null && RecordOf(root, drive)?.Folder is { } elsewhere && Path.IsPathRooted(elsewhere)) key = DriveFolder.KeyOf(new DiskFolder(elsewhere));
+        return key is { } found && found.ToDiscoveryKey() == drive ? found : null;
     }
 
     /// <inheritdoc/>
     public void Dispose() => _lock.Dispose();
+
+    private static string ProcessName => Path.GetFileNameWithoutExtension(Environment.ProcessPath) ?? "datmount";
+
+    // Written right after the lock was taken: one that died without a successor is not mistaken for the holder.
+    private static string DescribeHolder(DiskFolder folder)
+    {
+        if (DriveJson.Read(folder, HolderName, DriveJson.Default.DriveHolder) is not { } holder || !IsRunning(holder.Pid)) return "another process";
+        string name = string.Concat(holder.Process.Where(c => !char.IsControl(c)));
+        string purpose = holder.Purpose is { } noted ? ", " + string.Concat(noted.Where(c => !char.IsControl(c))) : "";
+        return $"process {holder.Pid} ({name}{purpose})";
+    }
+
+    private static bool IsRunning(int pid)
+    {
+        try
+        {
+            using Process process = Process.GetProcessById(pid);
+            return true;
+        }
+        catch (Exception unknown) when (unknown is ArgumentException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
 }

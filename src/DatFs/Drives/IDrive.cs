@@ -51,6 +51,9 @@ public sealed record DriveStatus(long Version, long MetadataLength, long Metadat
 {
     /// <summary>Entries met so far that are hidden because no file system can show them (reliability.md §4).</summary>
     public int HiddenNames { get; init; }
+
+    /// <summary>Why the drive cannot be written here although its owner's folder is, as a sentence for the user; null = no such reason.</summary>
+    public string? ReadOnlyBecause { get; init; }
 }
 
 /// <summary>A drive at one version: same questions, same answers for ever.</summary>

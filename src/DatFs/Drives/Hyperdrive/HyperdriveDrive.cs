@@ -81,7 +81,7 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
         {
             int hidden;
             lock (_lock) hidden = _hidden.Count;
-            return new DriveStatus(Live.Version, _metadata.Length, _metadata.HeldBlocks, Content?.Length ?? 0, Content?.HeldBlocks ?? 0, Content?.ByteLength ?? 0) { HiddenNames = hidden };
+            return new DriveStatus(Live.Version, _metadata.Length, _metadata.HeldBlocks, Content?.Length ?? 0, Content?.HeldBlocks ?? 0, Content?.ByteLength ?? 0) { HiddenNames = hidden, ReadOnlyBecause = _parts.ReadOnlyBecause };
         }
     }
 

@@ -10,4 +10,8 @@ namespace DatFs.Drives.Hyperdrive;
 /// on the disk (hypercore.md §20). Null = it has one.
 /// </param>
 /// <param name="Held">Disposed last, with the drive.</param>
-internal sealed record HyperdriveParts(Func<FeedKey, Feed> OpenContent, Func<CancellationToken, ValueTask>? Settle = null, IDisposable? Held = null);
+internal sealed record HyperdriveParts(Func<FeedKey, Feed> OpenContent, Func<CancellationToken, ValueTask>? Settle = null, IDisposable? Held = null)
+{
+    /// <summary>Why nothing can be written where the drive lies, as a sentence for the user; null = no such reason.</summary>
+    public string? ReadOnlyBecause { get; init; }
+}
