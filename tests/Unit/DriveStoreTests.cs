@@ -99,7 +99,7 @@ public sealed class DriveStoreTests : IDisposable
 
     [Theory]
     [InlineData("hyperdb", "multi-writer")]
-    [InlineData("sound", "does not name a hyperdrive")]
+    [InlineData("sound", "names no drive that can be opened")]
     public async Task A_key_of_something_else_is_named_and_leaves_nothing_behind(string kind, string said)
     {
         await using PeerWith peer = await PeerWith.FeedAsync(new Encoding.Schemas.Hyperdrive.Header { Type = kind }, Token);

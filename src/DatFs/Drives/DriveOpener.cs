@@ -20,6 +20,9 @@ public sealed record DriveOpenOptions
     /// <summary>What the drive is opened for, as another process is told that wants it too: "mounted at /mnt".</summary>
     public string? Purpose { get; init; }
 
+    /// <summary>Where the dat tool keeps secret keys; null = "~/.dat/secret_keys".</summary>
+    public string? DatSecretKeys { get; init; }
+
     /// <summary>Clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }
@@ -34,18 +37,35 @@ public static class DriveOpener
 
     /// <summary>Opens a drive; it may not be ready yet (<see cref="IDrive.ReadyAsync"/>).</summary>
     /// <exception cref="DatException">NotFound, Invalid, Locked, KeyMismatch, Corrupt, Unsupported, Io.</exception>
-    public static ValueTask<IDrive> OpenAsync(DriveReference reference, DriveOpenOptions options, CancellationToken ct)
+    public static async ValueTask<IDrive> OpenAsync(DriveReference reference, DriveOpenOptions options, CancellationToken ct)
     {
         ct.ThrowIfCancellationRequested();
         string root = options.StorageRoot ?? DriveStore.DefaultRoot();
-        if (reference.Folder is { } folder) return ValueTask.FromResult<IDrive>(OpenFolder(folder, root, options));
-        FeedKey key = reference.Key ?? DriveStore.KeyOf(root, FindKept(root, reference))!.Value;
-        return ValueTask.FromResult<IDrive>(FolderOf(key, root) is { } elsewhere ? OpenFolder(elsewhere, root, options) : OpenKey(key, root, options));
+        IFeedNetwork? peers = options.Offline ? null : options.Network;
+        string? path = reference.Folder;
+        FeedKey key = path is not null ? KeyIn(path) : reference.Key ?? DriveStore.KeyOf(root, FindKept(root, reference))!.Value;
+        DriveStore store = DriveStore.Open(root, key.ToDiscoveryKey(), options.Purpose);
+        try
+        {
+            path ??= FolderOf(key, store);
+            return path is null ? await OpenKeptAsync(key, store, peers, store, options) : await OpenFolderAsync(path, key, store, peers, options);
+        }
+        catch
+        {
+            store.Dispose();
+            throw;
+        }
     }
 
     // A drive that lives in a user's folder is not begun anew because it was named by its key.
-    private static string? FolderOf(FeedKey key, string root) =>
-        DriveStore.RecordOf(root, key.ToDiscoveryKey())?.Folder is { } folder && DriveFolder.KeyOf(new DiskFolder(folder)) == key ? folder : null;
+    private static string? FolderOf(FeedKey key, DriveStore store) => store.Record?.Folder is { } folder && DriveFolder.KeyOf(new DiskFolder(folder)) == key ? folder : null;
+
+    private static FeedKey KeyIn(string path)
+    {
+        DiskFolder folder = new(path);
+        if (DriveFolder.LayoutOf(folder) == DriveLayout.Hyperdb) throw IsHyperdb();
+        return DriveFolder.KeyOf(folder) ?? throw new DatException(DatError.NotFound, $"{path} holds no drive: neither a hyperdrive nor a folder of the dat tool");
+    }
 
     private static DiscoveryKey FindKept(string root, DriveReference reference)
     {
@@ -61,57 +81,68 @@ public static class DriveOpener
         };
     }
 
-    private static HyperdriveDrive OpenKey(FeedKey key, string root, DriveOpenOptions options)
+    private static ValueTask<HyperdriveDrive> OpenKeptAsync(FeedKey key, DriveStore store, IFeedNetwork? peers, IDisposable held, DriveOpenOptions options)
     {
-        DriveStore store = DriveStore.Open(root, key.ToDiscoveryKey(), options.Purpose);
-        try
-        {
-            DriveLayout layout = DriveFolder.LayoutOf(store.Drive);
-            if (layout == DriveLayout.Hyperdb) throw IsHyperdb();
-            FeedOptions feeds = new() { Time = options.Time };
-            FeedFiles place = new(store.Drive.Folder("metadata"));
-            bool stored = layout == DriveLayout.Hyperdrive;
-            if (stored && store.Record is null) store.Write(new DriveRecord(Hyperdrive));
-            Feed metadata = Feed.Open(stored ? place : new FeedFiles(new MemoryFolder()), feeds with { Key = key });
-            return Open(metadata, new HyperdriveParts(ContentIn(store.Drive, feeds), stored ? null : SettleAsync, store), options.Network, options);
+        DriveLayout layout = DriveFolder.LayoutOf(store.Drive);
+        if (layout == DriveLayout.Hyperdb) throw IsHyperdb();
+        FeedOptions feeds = new() { Key = key, Time = options.Time };
+        FeedFiles place = new(store.Drive.Folder("metadata"));
+        bool stored = layout == DriveLayout.Hyperdrive;
+        if (stored && store.Record is null) store.Write(new DriveRecord(Hyperdrive));
+        Feed metadata = Feed.Open(stored ? place : new FeedFiles(new MemoryFolder()), feeds);
+        return StartAsync(metadata, new HyperdriveParts(ContentIn(store.Drive, feeds), stored ? null : SettleAsync, held), peers, options);
 
-            async ValueTask SettleAsync(CancellationToken settleCt)
-            {
-                if (!place.HasKey) await metadata.RehomeAsync(place, settleCt);
-                store.Write(store.Record ?? new DriveRecord(Hyperdrive));
-            }
-        }
-        catch
+        async ValueTask SettleAsync(CancellationToken ct)
         {
-            store.Dispose();
-            throw;
+            if (!place.HasKey) await metadata.RehomeAsync(place, ct);
+            store.Write(store.Record ?? new DriveRecord(Hyperdrive));
         }
     }
 
-    private static HyperdriveDrive OpenFolder(string path, string root, DriveOpenOptions options)
+    private static async ValueTask<HyperdriveDrive> OpenFolderAsync(string path, FeedKey key, DriveStore store, IFeedNetwork? peers, DriveOpenOptions options)
     {
         DiskFolder folder = new(path);
         DriveLayout layout = DriveFolder.LayoutOf(folder);
-        if (layout == DriveLayout.Hyperdb) throw IsHyperdb();
-        if (layout == DriveLayout.None || DriveFolder.KeyOf(folder) is not { } key)
-            throw new DatException(DatError.NotFound, $"{path} holds no drive: neither a hyperdrive nor a folder of the dat tool");
-        if (layout != DriveLayout.Hyperdrive) throw new DatException(DatError.Unsupported, $"{path} is a folder of the dat tool, which cannot be read yet");
-        DriveStore store = DriveStore.Open(root, key.ToDiscoveryKey(), options.Purpose);
-        try
+        DriveRecord record = store.Record ?? new DriveRecord(Hyperdrive);
+        if (layout == DriveLayout.Hyperdrive)
         {
             Feed metadata = OpenInPlace(folder, new FeedOptions { Key = key, Time = options.Time }, out FeedOptions feeds);
-            store.Write((store.Record ?? new DriveRecord(Hyperdrive)) with { Folder = path });
+            store.Write(record with { Folder = path });
             HyperdriveParts parts = new(ContentIn(folder, feeds), null, store);
-            if (!feeds.ReadOnly) return Open(metadata, parts, options.Network, options);
-            string why = $"{path} can only be read by this user";
-            return Open(metadata, parts with { ReadOnlyBecause = why }, new ServingOnly(options.Network, why), options);
+            return await (feeds.ReadOnly ? StartReadOnlyAsync(metadata, parts, peers, $"{path} can only be read by this user", options) : StartAsync(metadata, parts, peers, options));
+        }
+
+        DatFolder dat = new(folder, layout, options.Time);
+        if (dat.IsOwners)
+        {
+            Feed metadata = dat.OpenMetadata(key);
+            store.Write(record with { Folder = path });
+            return await StartReadOnlyAsync(metadata, new HyperdriveParts(content => dat.OpenContent(content, metadata), null, store), peers, WhyReadOnly(path, layout, key, options), options);
+        }
+
+        // What it gets from the folder, or from peers, goes to our own storage; nothing is written into the folder.
+        DatCloneNetwork network = await DatCloneNetwork.OpenAsync(dat, key, peers, options.Time, store);
+        try
+        {
+            return await OpenKeptAsync(key, store, network, network, options);
         }
         catch
         {
-            store.Dispose();
+            network.Dispose();
             throw;
         }
     }
+
+    private static string WhyReadOnly(string path, DriveLayout layout, FeedKey key, DriveOpenOptions options)
+    {
+        if (layout == DriveLayout.DatArchival) return $"{path} is written by dat-node; it is read here, as it was when it was opened";
+        string keys = options.DatSecretKeys ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".dat", "secret_keys");
+        string whose = File.Exists(DatFolder.SecretKeyPath(keys, key.ToDiscoveryKey())) ? "the dat tool of this user" : "the dat tool, though not by this user: the secret key is not in " + keys;
+        return $"{path} is written by {whose}; it is read here, as it was when it was opened";
+    }
+
+    private static ValueTask<HyperdriveDrive> StartReadOnlyAsync(Feed metadata, HyperdriveParts parts, IFeedNetwork? peers, string why, DriveOpenOptions options) =>
+        StartAsync(metadata, parts with { ReadOnlyBecause = why }, new ServingOnly(peers, "these bytes are not in the folder any more: " + why), options);
 
     // Someone else's folder, or one on a read-only disk, can still be read.
     private static Feed OpenInPlace(DiskFolder folder, FeedOptions wanted, out FeedOptions options)
@@ -129,7 +160,18 @@ public static class DriveOpener
 
     private static Func<FeedKey, Feed> ContentIn(IStorageFolder folder, FeedOptions options) => key => Feed.Open(new FeedFiles(folder.Folder("content")), options with { Key = key });
 
-    private static HyperdriveDrive Open(Feed metadata, HyperdriveParts parts, IFeedNetwork? network, DriveOpenOptions options) => new(metadata, parts, options.Offline ? null : network);
+    private static async ValueTask<HyperdriveDrive> StartAsync(Feed metadata, HyperdriveParts parts, IFeedNetwork? network, DriveOpenOptions options)
+    {
+        try
+        {
+            return new HyperdriveDrive(metadata, parts, network, options.Time);
+        }
+        catch
+        {
+            await metadata.DisposeAsync();
+            throw;
+        }
+    }
 
     private static DatException IsHyperdb() => new(DatError.Unsupported, "this is a multi-writer drive (hyperdb), which this version cannot read yet");
 }

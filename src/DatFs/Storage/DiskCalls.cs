@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace DatFs.Storage;
 
-/// <summary>The two things about a disk that .NET has no call for: freeing a range, and making names durable.</summary>
+/// <summary>What .NET has no call for: freeing a range, making names durable, and opening what may not be a file without waiting.</summary>
 internal static partial class DiskCalls
 {
     private const int KeepSize = 1;
@@ -13,6 +13,8 @@ internal static partial class DiskCalls
     private const int Interrupted = 4;
     private const int CloseOnExecLinux = 0x80000;
     private const int CloseOnExecMac = 0x1000000;
+    private const int NonBlockingLinux = 0x800;
+    private const int NonBlockingMac = 0x4;
 
     /// <summary>Frees the bytes of a range, on Linux; elsewhere, and on file systems without holes, they stay.</summary>
     public static void PunchHole(SafeFileHandle file, long offset, long length)
@@ -36,6 +38,15 @@ internal static partial class DiskCalls
         int error = Marshal.GetLastPInvokeError();
         _ = close(folder);
         if (result != 0) throw new IOException($"{path} could not be synchronised (error {error})", error);
+    }
+
+    /// <summary>Opens a file of someone else's folder; a pipe in its place must not make the reader wait for a writer.</summary>
+    public static SafeFileHandle OpenForReading(string path)
+    {
+        if (OperatingSystem.IsWindows()) return File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        int file = open(path, OperatingSystem.IsMacOS() ? CloseOnExecMac | NonBlockingMac : CloseOnExecLinux | NonBlockingLinux);
+        if (file < 0) throw new IOException($"{path} could not be opened (error {Marshal.GetLastPInvokeError()})", Marshal.GetLastPInvokeError());
+        return new SafeFileHandle(file, ownsHandle: true);
     }
 
     [LibraryImport("libc", SetLastError = true)]
