@@ -91,7 +91,7 @@ public sealed class SchedulingTests
         await using ScriptedPeer silent = Silent(owner.Feed);
         await using ScriptedPeer speaking = ScriptedPeer.Honest(owner.Feed);
         reader.Connect(silent);
-        Task<byte[]> read = reader.ReadAsync(5);
+        Task<byte[]> read = reader.ReadAsync(5, FetchPriority.Background);
         await silent.UntilAsync(p => p.Requests.Any(r => r.Index == 5), "the silent one was asked");
         reader.Connect(speaking);
         await speaking.UntilAsync(p => p.Requests.Any() || p.Heard.OfType<WantMessage>().Any(), "the other one is there");

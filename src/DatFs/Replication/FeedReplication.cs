@@ -160,7 +160,15 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
         FetchWaiter waiter = new(fetch, priority, _owner.NowMs);
         fetch.Waiters.Add(waiter);
         fetch.UpdatePriority();
-        if (fetch.Kind != FetchKind.Length && fetch.Request is null) Enqueue(fetch);
+        if (fetch.Kind == FetchKind.Block && Reserved.TryGetValue(fetch.Target, out PendingRequest? asked))
+        {
+            // Asked already, perhaps when nobody waited for it.
+            asked.Fetch = fetch;
+            fetch.Request = asked;
+            fetch.Asked = true;
+            _owner.Scheduler.Hedging.Watch(asked);
+        }
+        else if (fetch.Request is null && fetch.Kind != FetchKind.Length) Enqueue(fetch);
         foreach (PeerChannel channel in Channels) channel.WantBlock(fetch.FirstBlock);
         return waiter;
     }

@@ -104,5 +104,8 @@ internal sealed class PendingRequest(PeerChannel channel, RequestKind kind, long
     public long Cost { get; } = cost;
     /// <summary>Milliseconds of the replicator's clock.</summary>
     public double SentAt { get; } = sentAt;
-    public Fetch? Fetch { get; init; }
+    /// <summary>The reader's wait that it answers.</summary>
+    public Fetch? Fetch { get; set; }
+    /// <summary>The same block asked of a second peer while this request is unanswered, and the other way round.</summary>
+    public PendingRequest? Twin { get; set; }
 }

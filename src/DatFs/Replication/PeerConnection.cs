@@ -308,11 +308,11 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         owner.PeerLeft();
     }
 
-    private static void Detach(PeerChannel channel)
+    private void Detach(PeerChannel channel)
     {
         channel.Ended = true;
         channel.Feed.Channels.Remove(channel);
-        RequestScheduler.Abandon(channel);
+        owner.Scheduler.Abandon(channel);
     }
 
     /// <summary>Closes the connection for a reason of ours.</summary>

@@ -318,6 +318,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             else if (feed.HasFetches || feed.PausedUntil > NowMs) due = Math.Min(due, TickMs);
         }
 
+        due = Math.Min(due, Scheduler.Hedging.NextMs(NowMs));
         if (due > TickMs && _connections.Exists(c => c.HasRequests)) due = TickMs;
         if (due == double.MaxValue || _disposed) return;
         double at = NowMs + due;
@@ -368,7 +369,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
                 if (feed.Left) return;
                 Leave(feed);
                 if (!feed.First) owner._feeds.Remove(feed);
-                foreach (PeerChannel channel in feed.Channels.ToArray()) RequestScheduler.Abandon(channel);
+                foreach (PeerChannel channel in feed.Channels.ToArray()) owner.Scheduler.Abandon(channel);
                 owner.Scheduler.Pump();
             }
         }

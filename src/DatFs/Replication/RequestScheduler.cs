@@ -26,6 +26,9 @@ internal sealed class RequestScheduler(Replicator owner)
     private static readonly FetchPriority[] s_priorities = [FetchPriority.Interactive, FetchPriority.ReadAhead, FetchPriority.Metadata, FetchPriority.Background];
     private readonly List<Cork> _corks = [];
 
+    /// <summary>Second requests for readers that wait too long.</summary>
+    public Hedging Hedging { get; } = new();
+
     /// <summary>Sends all requests that there is room for.</summary>
     public void Pump()
     {
@@ -46,10 +49,18 @@ internal sealed class RequestScheduler(Replicator owner)
             }
         }
 
+        foreach ((PendingRequest late, PeerChannel other) in Hedging.Late(owner.NowMs)) AskTwin(late, other);
         foreach (Cork cork in _corks) cork.Dispose();
         _corks.Clear();
         foreach (PeerConnection peer in owner.Connections) peer.Corked = false;
         owner.ArmTick();
+    }
+
+    private void AskTwin(PendingRequest late, PeerChannel other)
+    {
+        PendingRequest twin = new(other, RequestKind.Block, late.Index, late.Priority, late.Cost, owner.NowMs) { Twin = late };
+        late.Twin = twin;
+        Send(twin, new RequestMessage(late.Index, 0, false, DigestFor(other, late.Index)));
     }
 
     private void AssignFetches(FeedReplication feed, FetchPriority priority)
@@ -209,6 +220,7 @@ internal sealed class RequestScheduler(Replicator owner)
             fetch.Asked = true;
         }
 
+        Hedging.Asked(request);
         request.Channel.Send(request, message);
     }
 
@@ -249,13 +261,27 @@ internal sealed class RequestScheduler(Replicator owner)
         feed.Reconsider(index, index + 1);
     }
 
-    private static void End(PendingRequest request)
+    private void End(PendingRequest request)
     {
         FeedReplication feed = request.Channel.Feed;
         request.Channel.Peer.Window.Ended(request.Cost);
-        if (request.Kind == RequestKind.Block) feed.Reserved.Remove(request.Index);
+        Hedging.Ended(request);
         if (feed.Probe == request) feed.Probe = null;
-        if (request.Fetch?.Request == request) request.Fetch.Request = null;
+        PendingRequest? twin = request.Twin;
+        if (twin is not null)
+        {
+            twin.Twin = null;
+            twin.Fetch ??= request.Fetch;
+        }
+
+        if (request.Kind == RequestKind.Block && feed.Reserved.GetValueOrDefault(request.Index) == request)
+        {
+            // What a second peer is asked for is not asked of a third.
+            if (twin is null) feed.Reserved.Remove(request.Index);
+            else feed.Reserved[request.Index] = twin;
+        }
+
+        if (request.Fetch?.Request == request) request.Fetch.Request = twin;
     }
 
     // What an answer did not bring is asked again: of another peer, or in another way.
@@ -279,14 +305,14 @@ internal sealed class RequestScheduler(Replicator owner)
     }
 
     /// <summary>Takes back what a peer has not answered, when it left (or a feed was left).</summary>
-    public static void Abandon(PeerChannel channel)
+    public void Abandon(PeerChannel channel)
     {
         List<PendingRequest> requests = [.. channel.Blocks.Values, .. channel.Hashes.Values];
         if (channel.Seek is { } seek) requests.Add(seek);
         foreach (PendingRequest request in requests) GiveUp(request);
     }
 
-    private static void GiveUp(PendingRequest request)
+    private void GiveUp(PendingRequest request)
     {
         request.Channel.Forget(request);
         End(request);
@@ -315,7 +341,7 @@ internal sealed class RequestScheduler(Replicator owner)
         return peer.TimedOut() < MaxTimeoutsInRow;
     }
 
-    private static bool Expire(PeerChannel channel, Dictionary<long, PendingRequest> requests, double now, bool silent)
+    private bool Expire(PeerChannel channel, Dictionary<long, PendingRequest> requests, double now, bool silent)
     {
         List<PendingRequest>? late = null;
         foreach (PendingRequest request in requests.Values)
