@@ -79,7 +79,8 @@ public sealed class HedgingTests : IAsyncDisposable
         await second.AskedAsync(5);
 
         await first.Peer.DisposeAsync();
-        await ReplicaNode.UntilAsync(() => _reader.Replicator.Peers.Count == 1, "the first one is gone");
+        await ReplicaNode.UntilAsync(() => _reader.Replicator.Peers.Count < 2, "the first one is gone");
+        _reader.Replicator.Peers.Should().ContainSingle();
         second.Answer(5);
 
         (await read).Should().Equal(ReplicaNode.Block(5));
@@ -98,7 +99,8 @@ public sealed class HedgingTests : IAsyncDisposable
         await second.AskedAsync(5);
 
         await second.Peer.DisposeAsync();
-        await ReplicaNode.UntilAsync(() => _reader.Replicator.Peers.Count == 1, "the second one is gone");
+        await ReplicaNode.UntilAsync(() => _reader.Replicator.Peers.Count < 2, "the second one is gone");
+        _reader.Replicator.Peers.Should().ContainSingle();
         first.Answer(5);
 
         (await read).Should().Equal(ReplicaNode.Block(5));
@@ -139,6 +141,8 @@ public sealed class HedgingTests : IAsyncDisposable
         int before = _reader.Replicator.Peers.Count;
         _reader.Connect(peer);
         await ReplicaNode.UntilAsync(() => _reader.Replicator.Peers.Count(p => p.Feeds.Any(f => f.Informed)) == before + 1, "the peer told what it has");
+        // An answer that is on its way while the clock is moved would be a slow one.
+        await ReplicaNode.UntilAsync(() => _reader.Feed.Length == 64, "the length is verified");
         return held;
     }
 

@@ -122,12 +122,15 @@ public sealed class SchedulingTests
             for (int i = 0; i < 21; i++)
             {
                 // A sign of life, so that it is the missing answers that count.
+                long received = Received();
                 (await silent.OpenAsync()).Send(new UnhaveMessage(900, 1));
+                await ReplicaNode.UntilAsync(() => Received() != received, "the sign of life came");
                 time.Advance(TimeSpan.FromMilliseconds(500));
             }
         }
 
         await silent.ClosedAsync();
+        long Received() => reader.Replicator.Peers.Sum(peer => peer.BytesReceived);
         read.IsCompleted.Should().BeFalse();
         reader.Connect(owner);
         (await read).Should().Equal(ReplicaNode.Block(5));
