@@ -124,7 +124,7 @@ public sealed class SchedulingTests
                 // A sign of life, so that it is the missing answers that count.
                 long received = Received();
                 (await silent.OpenAsync()).Send(new UnhaveMessage(900, 1));
-                await ReplicaNode.UntilAsync(() => Received() != received, "the sign of life came");
+                await ReplicaNode.UntilAsync(() => Received() != received || silent.IsClosed, "the sign of life came");
                 time.Advance(TimeSpan.FromMilliseconds(500));
             }
         }
