@@ -119,7 +119,7 @@ public sealed class SchedulingTests
         {
             await silent.UntilAsync(p => p.Requests.Count(r => r.Index == 5) == round || p.IsClosed, "it was asked again");
             silent.IsClosed.Should().BeFalse();
-            for (int i = 0; i < 21; i++)
+            for (int i = 0; i < 21 && !silent.IsClosed; i++)
             {
                 // A sign of life, so that it is the missing answers that count.
                 long received = Received();
