@@ -10,6 +10,14 @@ internal static class FuzzTargets
         () => new VarintTarget(),
         () => new RleTarget(),
         () => new MessageTarget(),
+        () => new DataTarget(),
+        () => new FrameTarget(),
+        () => new ConnectionTarget(),
+        () => new CipherTarget(),
+        () => new RemoteBitfieldTarget(),
+        () => new ProofTarget(),
+        () => new DigestTarget(),
+        () => new NodeTarget(),
     ];
 
     public static IReadOnlyList<string> Names { get; } = [.. s_all.Select(create => create().Name)];

@@ -134,12 +134,17 @@ internal sealed class RemoteBitfield
             byte[] leaf = OpenLeaf(at);
             int offset = (int)((at & (Span(0) - 1)) >> 3);
             int count = Math.Min(LeafBytes - offset, literal.Length);
+            byte last = leaf[offset + count - 1];
             literal[..count].CopyTo(leaf.AsSpan(offset));
             literal = literal[count..];
             at += count * 8L;
-        }
+            if (at <= end) continue;
 
-        Set(end, at, false);
+            // Bits of the last byte that lie beyond the end are none of this Have's.
+            int beyond = (1 << (int)(at - end)) - 1;
+            ref byte mixed = ref leaf[offset + count - 1];
+            mixed = (byte)((mixed & ~beyond) | (last & beyond));
+        }
     }
 
     private byte[] OpenLeaf(long index)
