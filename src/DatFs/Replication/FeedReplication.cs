@@ -70,7 +70,7 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
         lock (_owner.Gate)
         {
             ThrowIfStopped();
-            if (!_blocks.TryGetValue(index, out Fetch? fetch)) _blocks.Add(index, fetch = new Fetch(this, FetchKind.Block, index));
+            if (!_blocks.TryGetValue(index, out Fetch? fetch)) _blocks.Add(index, fetch = new Fetch(this, FetchKind.Block, index, _owner.NowMs));
             waiter = Add(fetch, priority);
             // The block may have been stored between the look above and this lock; whoever stored it did not see this wait.
             if (Feed.HasBlock(index)) Complete(fetch);
@@ -96,7 +96,7 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
         {
             ThrowIfStopped();
             Fetch? fetch = _offsets.Find(f => f.Target == byteOffset);
-            if (fetch is null) _offsets.Add(fetch = new Fetch(this, FetchKind.Offset, byteOffset) { Start = start, End = end });
+            if (fetch is null) _offsets.Add(fetch = new Fetch(this, FetchKind.Offset, byteOffset, _owner.NowMs) { Start = start, End = end });
             waiter = Add(fetch, priority);
             _owner.Scheduler.Pump();
         }
@@ -113,7 +113,7 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
         {
             ThrowIfStopped();
             Fetch? fetch = _lengths.Find(f => f.Target == minLength);
-            if (fetch is null) _lengths.Add(fetch = new Fetch(this, FetchKind.Length, minLength));
+            if (fetch is null) _lengths.Add(fetch = new Fetch(this, FetchKind.Length, minLength, _owner.NowMs));
             waiter = Add(fetch, priority);
             if (Feed.Length >= minLength) Complete(fetch);
             else _owner.Scheduler.Pump();

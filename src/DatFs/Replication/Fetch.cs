@@ -16,8 +16,9 @@ internal enum FetchKind
 /// <summary>One thing that readers wait for, however many they are: it is asked once, as urgently as the most urgent of them needs it.</summary>
 internal sealed class Fetch
 {
-    public Fetch(FeedReplication feed, FetchKind kind, long target)
+    public Fetch(FeedReplication feed, FetchKind kind, long target, double nowMs)
     {
+        LastHopeMs = nowMs;
         Feed = feed;
         Kind = kind;
         Target = target;
@@ -47,6 +48,8 @@ internal sealed class Fetch
 
     /// <summary>Set while a peer is asked.</summary>
     public PendingRequest? Request { get; set; }
+    /// <summary>When a connected peer last had it or was asked for it, or the wait began, in milliseconds of the replicator's clock.</summary>
+    public double LastHopeMs { get; set; }
     /// <summary>A peer was asked at least once.</summary>
     public bool Asked { get; set; }
     /// <summary>Answers that did not help, for <see cref="FetchKind.Offset"/>.</summary>

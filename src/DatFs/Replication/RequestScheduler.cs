@@ -382,8 +382,8 @@ internal sealed class RequestScheduler(Replicator owner)
             double oldest = double.MaxValue;
             foreach (FetchWaiter waiter in fetch.Waiters) oldest = Math.Min(oldest, waiter.Since);
             double age = now - oldest;
-            if (age >= timeout) feed.Fail(fetch, owner.WaitError(fetch));
-            else if (age >= offline && fetch.Request is null && !AnyoneHas(fetch)) feed.Fail(fetch, owner.WaitError(fetch));
+            if (fetch.Request is not null || AnyoneHas(fetch)) fetch.LastHopeMs = now;
+            if (age >= timeout || now - fetch.LastHopeMs >= offline) feed.Fail(fetch, owner.WaitError(fetch));
         }
     }
 
