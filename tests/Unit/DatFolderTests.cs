@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
+using DatFs.Crypto;
 using DatFs.Drives;
 using DatFs.Drives.Hyperdrive;
 using DatFs.Evidence;
@@ -77,22 +78,32 @@ public sealed class DatFolderTests : IDisposable
         await using (IDrive drive = await OpenAsync(Copy("dat-archival"))) drive.Status.ReadOnlyBecause.Should().Contain("dat-node");
     }
 
-    [Fact]
-    public async Task A_clone_fills_our_own_storage_and_needs_its_folder_no_more()
+    [Theory]
+    [InlineData("dat-clone")]
+    [InlineData("dat-latest")]
+    [InlineData("dat-archival")]
+    public async Task The_tree_is_kept_and_the_bytes_stay_in_the_folder(string fixture)
     {
-        string folder = Copy("dat-clone"), key;
+        string folder = Copy(fixture), key;
         await using (IDrive drive = await OpenAsync(folder))
         {
             key = drive.Key.ToHex();
-            drive.Status.ReadOnlyBecause.Should().BeNull();
+            await drive.ReadyAsync(Token);
+            await WaitForAsync(drive, status => status.MetadataHeld == status.MetadataLength);
             (await ReadAsync(await drive.ReadyAsync(Token), "/data/big.bin")).Should().HaveCount(70_000);
         }
 
+        string[] kept = [.. Directory.EnumerateFiles(_temp.File("storage"), "*", SearchOption.AllDirectories)];
+        kept.Select(path => Path.GetFileName(Path.GetDirectoryName(path)) + "/" + Path.GetFileName(path)).Should()
+            .Contain("metadata/data").And.Contain("content/tree").And.NotContain("content/data", "nothing is stored twice").And.NotContain("metadata/secret_key");
+        await using (IDrive named = await OpenAsync(key))
+            (await ReadAsync(await named.ReadyAsync(Token), "/data/big.bin")).Should().HaveCount(70_000, "the folder is found again by its key");
+
         Directory.Delete(folder, recursive: true);
-        await using IDrive kept = await OpenAsync(key);
-        IDriveView view = await kept.ReadyAsync(Token);
-        (await ReadAsync(view, "/data/big.bin")).Should().HaveCount(70_000);
-        (await FluentActions.Awaiting(() => ReadAsync(view, "/hello.txt")).Should().ThrowAsync<DatException>()).Which.Error.Should().Be(DatError.Offline, "it was never read");
+        await using IDrive alone = await OpenAsync(key);
+        IDriveView view = await alone.ReadyAsync(Token);
+        (await view.ListAsync(DrivePath.From("/data"), Token)).Should().NotBeEmpty();
+        (await FluentActions.Awaiting(() => ReadAsync(view, "/data/big.bin")).Should().ThrowAsync<DatException>()).Which.Error.Should().Be(DatError.Offline);
     }
 
     [Fact]
@@ -159,11 +170,29 @@ public sealed class DatFolderTests : IDisposable
         content.Resolve(["sub/file"]).Should().BeNull("a component is one name");
     }
 
-    [Fact]
-    public async Task A_clone_that_grows_while_it_is_open_is_followed()
+    [Theory]
+    [InlineData(".dat/", false)]
+    [InlineData(".dat/", true)]
+    [InlineData("", true)]
+    public async Task A_folder_that_grows_while_it_is_open_is_followed(string place, bool owners)
     {
         string folder = _temp.Folder("growing");
-        await using HyperdriveWriter writer = await HyperdriveWriter.CreateAsync(new DiskFolder(_temp.Folder("owner")), TimeProvider.System, null, Token);
+        if (owners && place.Length > 0)
+        {
+            Directory.CreateDirectory(Path.Combine(folder, place));
+            await File.WriteAllBytesAsync(Path.Combine(folder, place, "metadata.ogd"), [0], Token);
+        }
+
+        SecretKey secret = ProofExchange.Key(7);
+        if (place.Length == 0)
+        {
+            byte[] bytes = new byte[SecretKey.Size];
+            secret.CopyTo(bytes);
+            await File.WriteAllBytesAsync(Path.Combine(folder, "metadata.secret_key"), bytes, Token);
+        }
+
+        await using HyperdriveWriter writer = await HyperdriveWriter.CreateAsync(new DiskFolder(_temp.Folder("owner")), TimeProvider.System, secret, Token);
+        Directory.CreateDirectory(Path.Combine(folder, place));
         await PutAsync("/a.txt", "first");
         await using IDrive drive = await OpenAsync(folder);
         (await ReadAsync(await drive.ReadyAsync(Token), "/a.txt")).Should().Equal("first"u8.ToArray());
@@ -171,23 +200,28 @@ public sealed class DatFolderTests : IDisposable
         TaskCompletionSource<DriveChange> heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
         using IDisposable observing = drive.Observe(change => heard.TrySetResult(change));
         await PutAsync("/sub/b.txt", "second");
-        _time.Advance(DatCloneNetwork.PollPeriod);
+        _time.Advance(DatFolderNetwork.PollPeriod);
         DriveChange change = await heard.Task.WaitAsync(TimeSpan.FromSeconds(30), Token);
         change.After.Version.Should().Be(2);
+        change.Paths.Should().Contain(DrivePath.From("/sub/b.txt"));
+        (drive.Status.ReadOnlyBecause is not null).Should().Be(owners);
         (await ReadAsync(change.After, "/sub/b.txt")).Should().Equal("second"u8.ToArray());
 
         async Task PutAsync(string path, string text)
         {
             await writer.PutFileAsync(path, System.Text.Encoding.UTF8.GetBytes(text), Token);
-            Directory.CreateDirectory(Path.GetDirectoryName(folder + path)!);
-            await File.WriteAllTextAsync(folder + path, text, Token);
+            if (place.Length > 0)
+            {
+                Directory.CreateDirectory(Path.GetDirectoryName(folder + path)!);
+                await File.WriteAllTextAsync(folder + path, text, Token);
+            }
+
             foreach (Feed feed in writer.Feeds) await feed.FlushAsync(Token);
             foreach (string file in Directory.EnumerateFiles(_temp.File("owner"), "*", SearchOption.AllDirectories))
             {
                 string name = Path.GetFileName(Path.GetDirectoryName(file)) + "." + Path.GetFileName(file);
-                if (name is "content.data" or "metadata.secret_key") continue;
-                Directory.CreateDirectory(Path.Combine(folder, ".dat"));
-                await CopyHeldAsync(file, Path.Combine(folder, ".dat", name));
+                if (name is "metadata.secret_key" || (place.Length > 0 && name is "content.data")) continue;
+                await CopyHeldAsync(file, Path.Combine(folder, place, name));
             }
         }
     }
@@ -213,6 +247,18 @@ public sealed class DatFolderTests : IDisposable
 
     private async Task<IDrive> OpenAsync(string reference, string? secretKeys = null) =>
         await DriveOpener.OpenAsync(DriveReference.Parse(reference), new DriveOpenOptions { StorageRoot = _temp.File("storage"), Time = _time, DatSecretKeys = secretKeys }, Token);
+
+    // Held blocks change on other threads than those that are observed: they are looked at until the condition holds.
+    private static async Task WaitForAsync(IDrive drive, Func<DriveStatus, bool> condition)
+    {
+        using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(Token);
+        patience.CancelAfter(TimeSpan.FromSeconds(30));
+        while (!condition(drive.Status))
+        {
+            patience.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
+    }
 
     private string Copy(string fixture)
     {

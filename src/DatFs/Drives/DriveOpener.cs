@@ -2,6 +2,8 @@ using DatFs.Crypto;
 using DatFs.Drives.Hyperdrive;
 using DatFs.Feeds;
 using DatFs.Storage;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DatFs.Drives;
 
@@ -22,6 +24,9 @@ public sealed record DriveOpenOptions
 
     /// <summary>Where the dat tool keeps secret keys; null = "~/.dat/secret_keys".</summary>
     public string? DatSecretKeys { get; init; }
+
+    /// <summary>Where the drive's troubles are told.</summary>
+    public ILogger Log { get; init; } = NullLogger.Instance;
 
     /// <summary>Clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
@@ -48,7 +53,7 @@ public static class DriveOpener
         try
         {
             path ??= FolderOf(key, store);
-            return path is null ? await OpenKeptAsync(key, store, peers, store, options) : await OpenFolderAsync(path, key, store, peers, options);
+            return path is null ? await OpenKeptAsync(key, store, peers, store, options) : await OpenFolderAsync(path, key, store, peers, options, ct);
         }
         catch
         {
@@ -81,7 +86,7 @@ public static class DriveOpener
         };
     }
 
-    private static ValueTask<HyperdriveDrive> OpenKeptAsync(FeedKey key, DriveStore store, IFeedNetwork? peers, IDisposable held, DriveOpenOptions options)
+    private static ValueTask<HyperdriveDrive> OpenKeptAsync(FeedKey key, DriveStore store, IFeedNetwork? peers, IDisposable held, DriveOpenOptions options, string? readOnlyBecause = null)
     {
         DriveLayout layout = DriveFolder.LayoutOf(store.Drive);
         if (layout == DriveLayout.Hyperdb) throw IsHyperdb();
@@ -90,7 +95,7 @@ public static class DriveOpener
         bool stored = layout == DriveLayout.Hyperdrive;
         if (stored && store.Record is null) store.Write(new DriveRecord(Hyperdrive));
         Feed metadata = Feed.Open(stored ? place : new FeedFiles(new MemoryFolder()), feeds);
-        return StartAsync(metadata, new HyperdriveParts(ContentIn(store.Drive, feeds), stored ? null : SettleAsync, held), peers, options);
+        return StartAsync(metadata, new HyperdriveParts(ContentIn(store.Drive, feeds), stored ? null : SettleAsync, held) { ReadOnlyBecause = readOnlyBecause }, peers, options);
 
         async ValueTask SettleAsync(CancellationToken ct)
         {
@@ -99,7 +104,7 @@ public static class DriveOpener
         }
     }
 
-    private static async ValueTask<HyperdriveDrive> OpenFolderAsync(string path, FeedKey key, DriveStore store, IFeedNetwork? peers, DriveOpenOptions options)
+    private static async ValueTask<HyperdriveDrive> OpenFolderAsync(string path, FeedKey key, DriveStore store, IFeedNetwork? peers, DriveOpenOptions options, CancellationToken ct)
     {
         DiskFolder folder = new(path);
         DriveLayout layout = DriveFolder.LayoutOf(folder);
@@ -113,32 +118,37 @@ public static class DriveOpener
         }
 
         DatFolder dat = new(folder, layout, options.Time);
-        if (dat.IsOwners)
-        {
-            Feed metadata = dat.OpenMetadata(key);
-            store.Write(record with { Folder = path });
-            return await StartReadOnlyAsync(metadata, new HyperdriveParts(content => dat.OpenContent(content, metadata), null, store), peers, WhyReadOnly(path, layout, key, options), options);
-        }
-
-        // What it gets from the folder, or from peers, goes to our own storage; nothing is written into the folder.
-        DatCloneNetwork network = await DatCloneNetwork.OpenAsync(dat, key, peers, options.Time, store);
+        DatFolderNetwork network = await DatFolderNetwork.OpenAsync(dat, key, peers, options.Time, options.Log, store);
+        HyperdriveDrive drive;
         try
         {
-            return await OpenKeptAsync(key, store, network, network, options);
+            store.Write(record with { Folder = path });
+            drive = await OpenKeptAsync(key, store, network, network, options, dat.IsOwners ? WhyReadOnly(path, layout, key, options) : null);
         }
         catch
         {
             network.Dispose();
             throw;
         }
+
+        try
+        {
+            await network.ShowAsync(ct);
+            return drive;
+        }
+        catch
+        {
+            await drive.DisposeAsync();
+            throw;
+        }
     }
 
     private static string WhyReadOnly(string path, DriveLayout layout, FeedKey key, DriveOpenOptions options)
     {
-        if (layout == DriveLayout.DatArchival) return $"{path} is written by dat-node; it is read here, as it was when it was opened";
+        if (layout == DriveLayout.DatArchival) return $"{path} is written by dat-node, and only read here";
         string keys = options.DatSecretKeys ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".dat", "secret_keys");
         string whose = File.Exists(DatFolder.SecretKeyPath(keys, key.ToDiscoveryKey())) ? "the dat tool of this user" : "the dat tool, though not by this user: the secret key is not in " + keys;
-        return $"{path} is written by {whose}; it is read here, as it was when it was opened";
+        return $"{path} is written by {whose}, and only read here";
     }
 
     private static ValueTask<HyperdriveDrive> StartReadOnlyAsync(Feed metadata, HyperdriveParts parts, IFeedNetwork? peers, string why, DriveOpenOptions options) =>
@@ -164,7 +174,7 @@ public static class DriveOpener
     {
         try
         {
-            return new HyperdriveDrive(metadata, parts, network, options.Time);
+            return new HyperdriveDrive(metadata, parts, network, options.Time, options.Log);
         }
         catch
         {

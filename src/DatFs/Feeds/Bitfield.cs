@@ -151,13 +151,29 @@ internal sealed class Bitfield
         }
     }
 
-    /// <summary>Marks a block as not held.</summary>
-    public bool ClearBlock(long block)
+    /// <summary>True when the block counts as held although its bytes lie in someone else's files.</summary>
+    public bool IsLent(long block) => block >= 0 && Find(block / BitfieldPage.Blocks)?.IsLent(block) == true;
+
+    /// <summary>Marks a block that is not held as lent: held for everyone who asks, but never on disk.</summary>
+    public bool Lend(long block)
     {
         lock (_lock)
         {
+            if (Find(block / BitfieldPage.Blocks) is not { } page || !page.Lend(block)) return false;
+            _held++;
+            return true;
+        }
+    }
+
+    /// <summary>Marks a block as not held, if it is lent, or stored here, as the caller has seen it; false when nothing was changed.</summary>
+    public bool ClearBlock(long block, bool lent = false)
+    {
+        lock (_lock)
+        {
+            if (IsLent(block) != lent) return false;
             if (_stage?.TryGetValue(block / BitfieldPage.Blocks, out BitfieldPage? staged) == true && staged.SetBlock(block, false)) _stageHeld--;
             if (Find(block / BitfieldPage.Blocks) is not { } page || !page.SetBlock(block, false)) return false;
+            if (lent) page.Return(block);
             _dirty.Add(block / BitfieldPage.Blocks);
             _held--;
             if (_stage?.ContainsKey(block / BitfieldPage.Blocks) == true) _stageHeld++;
@@ -358,7 +374,7 @@ internal sealed class Bitfield
     private byte[] Entry(long number, BitfieldPage page)
     {
         byte[] entry = new byte[EntrySize];
-        page.Data.CopyTo(entry);
+        page.CopyStored(entry);
         page.Tree.CopyTo(entry.AsSpan(BitfieldPage.DataBytes));
         Span<byte> index = entry.AsSpan(BitfieldPage.Size);
         if (EntrySize == SleepHeader.BitfieldEntry)

@@ -21,6 +21,7 @@ internal sealed class BitfieldPage
     private const int LeafCount = DataBytes / 4;
 
     private readonly byte[] _bits;
+    private byte[]? _lent;
 
     public BitfieldPage() => _bits = new byte[Size];
 
@@ -33,7 +34,32 @@ internal sealed class BitfieldPage
 
     public ReadOnlySpan<byte> Tree => _bits.AsSpan(DataBytes);
 
-    public BitfieldPage Copy() => new((byte[])_bits.Clone()) { IndexTop = IndexTop };
+    public BitfieldPage Copy() => new((byte[])_bits.Clone()) { IndexTop = IndexTop, _lent = (byte[]?)_lent?.Clone() };
+
+    /// <summary>Copies the data bits as they belong on disk: what is lent is not stored here.</summary>
+    public void CopyStored(Span<byte> into)
+    {
+        Data.CopyTo(into);
+        if (_lent is not { } lent) return;
+        for (int i = 0; i < DataBytes; i++) into[i] &= (byte)~lent[i];
+    }
+
+    public bool IsLent(long block) => Volatile.Read(ref _lent) is { } lent && (Volatile.Read(ref lent[Byte(block)]) & Mask(block)) != 0;
+
+    /// <summary>Marks a block that is not held as lent, and then as held; false when it is held.</summary>
+    public bool Lend(long block)
+    {
+        if (HasBlock(block)) return false;
+        if (_lent is null) Volatile.Write(ref _lent, new byte[DataBytes]);
+        Volatile.Write(ref _lent![Byte(block)], (byte)(_lent[Byte(block)] | Mask(block)));
+        return SetBlock(block, true);
+    }
+
+    /// <summary>Ends the loan of a block, after it was marked as not held.</summary>
+    public void Return(long block)
+    {
+        if (_lent is { } lent) Volatile.Write(ref lent[Byte(block)], (byte)(lent[Byte(block)] & ~Mask(block)));
+    }
 
     /// <summary>Takes the two regions from a page on disk, whose index is of no use here. A data bit without its tree bit is nothing to rely on.</summary>
     public void Load(ReadOnlySpan<byte> entry)
@@ -105,9 +131,11 @@ internal sealed class BitfieldPage
     public byte WriteIndex(Span<byte> into)
     {
         Span<byte> index = stackalloc byte[OwnIndexBytes];
+        Span<byte> stored = stackalloc byte[DataBytes];
+        CopyStored(stored);
         for (int leaf = 0; leaf < LeafCount; leaf++)
         {
-            ReadOnlySpan<byte> four = Data.Slice(4 * leaf, 4);
+            ReadOnlySpan<byte> four = stored.Slice(4 * leaf, 4);
             index[2 * leaf] = (byte)(Summary(four[0]) << 6 | Summary(four[1]) << 4 | Summary(four[2]) << 2 | Summary(four[3]));
         }
 
@@ -134,6 +162,10 @@ internal sealed class BitfieldPage
         bits = (bits | bits >> 2) & 0x0F0F;
         return (byte)(bits | bits >> 4);
     }
+
+    private static int Byte(long block) => (int)(block & (Blocks - 1)) >> 3;
+
+    private static byte Mask(long block) => (byte)(0x80 >> (int)(block & 7));
 
     private bool Get(int bit) => (Volatile.Read(ref _bits[bit >> 3]) & 0x80 >> (bit & 7)) != 0;
 

@@ -44,15 +44,30 @@ public sealed partial class Feed
     {
         List<ClearedRun> runs = [];
         end = Math.Min(end, Length);
-        for (long from = FirstHeld(start, end); from < end; from = FirstHeld(from, end))
+        for (long from = FirstStored(start, end); from < end; from = FirstStored(from, end))
         {
-            long to = FirstMissing(from, end);
+            long to = StoredFrom(from, end);
             bool located = _tree.TryGetOffset(from, out long offset) & _tree.TryGetOffset(to - 1, out long last) & _tree.TryGetSize(to - 1, out long size);
             runs.Add(new ClearedRun(from, to, offset, located ? last + size - offset : 0));
             from = to;
         }
 
         return runs;
+    }
+
+    // What is lent is not ours to give up.
+    private long FirstStored(long start, long end)
+    {
+        for (start = FirstHeld(start, end); start < end && _bits.IsLent(start); start = FirstHeld(start, end)) start++;
+        return start;
+    }
+
+    private long StoredFrom(long start, long end)
+    {
+        end = FirstMissing(start, end);
+        if (_lender is null) return end;
+        while (start < end && !_bits.IsLent(start)) start++;
+        return start;
     }
 
     private void Free(List<ClearedRun> runs)

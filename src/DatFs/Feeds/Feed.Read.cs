@@ -1,4 +1,5 @@
 using System.Buffers;
+using DatFs.Storage;
 
 namespace DatFs.Feeds;
 
@@ -24,13 +25,10 @@ public sealed partial class Feed
         while (_bits.HasBlock(index))
         {
             long clears = Volatile.Read(ref _clears);
-            if (!TryLocate(index, out long offset, out TreeNode leaf) || leaf.Size > ProofVerifier.MaxBlockSize || !TryReadBytes(offset, (int)leaf.Size, out block)
-                || (_options.VerifyReads && TreeHash.Leaf(index, block.Memory.Span) != leaf))
+            bool lent = _bits.IsLent(index);
+            if (!TryReadVerified(index, lent, out block))
             {
-                block.Dispose();
-                block = default;
-                if (Volatile.Read(ref _clears) != clears) continue;
-                DropDamaged(index);
+                if (Volatile.Read(ref _clears) != clears || !DropDamaged(index, lent)) continue;
                 return false;
             }
 
@@ -131,22 +129,36 @@ public sealed partial class Feed
         }
     }
 
-    private bool TryLocate(long index, out long offset, out TreeNode leaf)
+    private bool TryLocate(long index, bool guess, out long offset, out TreeNode leaf)
     {
         offset = 0;
         if (!_tree.TryGet(2 * index, out leaf)) return false;
         NextBlock? next = _next;
         if (next?.Index == index) offset = next.Offset;
-        else if (!_tree.TryGetOffset(index, out offset)) return false;
-        _next = new NextBlock(index + 1, offset + leaf.Size);
+        else if (!_tree.TryGetOffset(index, out offset, guess)) return false;
         return true;
     }
 
-    private bool TryReadBytes(long offset, int size, out BlockLease block)
+    private bool TryReadVerified(long index, bool lent, out BlockLease block)
+    {
+        block = default;
+        if (!TryLocate(index, lent, out long offset, out TreeNode leaf) || leaf.Size > ProofVerifier.MaxBlockSize) return false;
+        if (TryReadBytes(lent ? Lender : _tree.Store.Data, offset, (int)leaf.Size, out block) && (!(lent || _options.VerifyReads) || TreeHash.Leaf(index, block.Memory.Span) == leaf))
+        {
+            _next = new NextBlock(index + 1, offset + leaf.Size);
+            return true;
+        }
+
+        block.Dispose();
+        block = default;
+        return false;
+    }
+
+    private bool TryReadBytes(IRandomAccessFile? data, long offset, int size, out BlockLease block)
     {
         block = default;
         if (size == 0) return true;
-        if (_tree.Store.Data is not { } data) return false;
+        if (data is null) return false;
         try
         {
             // A size is only a claim until there are as many bytes.
@@ -162,15 +174,18 @@ public sealed partial class Feed
         }
     }
 
-    private void DropDamaged(long index)
+    // False when the block is not what it was any more.
+    private bool DropDamaged(long index, bool lent)
     {
         lock (_commit)
         {
-            if (!_bits.ClearBlock(index)) return;
+            if (!_bits.ClearBlock(index, lent)) return false;
         }
 
-        ScheduleFlush(0);
+        if (lent) Interlocked.Increment(ref _clears);
+        else ScheduleFlush(0);
         AnnounceCleared(index, 1);
+        return true;
     }
 
     private (bool Found, long Start, long End, long OffsetInBlock) Seek(long at, long start, long end)

@@ -81,15 +81,15 @@ internal sealed class FeedTree : ITrustedTree
         return true;
     }
 
-    /// <summary>Sum of the sizes of all blocks before one (§8), where the nodes for it are held and certain.</summary>
-    public bool TryGetOffset(long block, out long offset)
+    /// <summary>Sum of the sizes of all blocks before one (§8), where the nodes for it are held and, unless a guess will do, certain.</summary>
+    public bool TryGetOffset(long block, out long offset, bool guess = false)
     {
         offset = 0;
         if (block is < 0 or >= FlatTree.MaxBlocks) return false;
         Span<long> roots = stackalloc long[FlatTree.MaxRoots];
         foreach (long root in roots[..FlatTree.FullRoots(block, roots)])
         {
-            if (!TryGet(root, out TreeNode node) || (FlatTree.IsLeaf(root) && SizeIsProvisional(root))) return false;
+            if (!TryGet(root, out TreeNode node) || (!guess && FlatTree.IsLeaf(root) && SizeIsProvisional(root))) return false;
             if (!TreeHash.CanAdd(offset, node.Size)) throw new DatException(DatError.Corrupt, "The sizes of stored tree nodes add up to more than a feed can hold.");
             offset += node.Size;
         }

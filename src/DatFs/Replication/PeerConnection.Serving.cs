@@ -75,10 +75,11 @@ internal sealed partial class PeerConnection
         }
 
         if (IsRepeated(channel.Feed, index)) return;
+        bool announced = feed.HasBlock(index);
         if (!feed.TryProve(index, digest, request.Hash, channel.Tree, out Proof proof, out BlockLease lease))
         {
             // Announced once and gone since, or never: the peer had better ask somebody else (§3.6).
-            Misbehaved("the peer asks for blocks that were not announced");
+            if (!announced) Misbehaved("the peer asks for blocks that were not announced");
             channel.Wire.Send(new UnhaveMessage(index, 1));
             return;
         }

@@ -4,6 +4,12 @@ using DatFs.Storage;
 
 namespace DatFs.Drives.Hyperdrive;
 
+/// <summary>Blocks [Start, End) whose bytes a folder is likely to have.</summary>
+/// <param name="Start">First block.</param>
+/// <param name="End">The one after the last.</param>
+/// <param name="MayHaveChanged">The file was written after it was imported: each block is to be checked before anyone is told of it.</param>
+internal readonly record struct FolderRange(long Start, long End, bool MayHaveChanged);
+
 /// <summary>
 /// A folder of the dat tool or of dat-node (hyperdrive.md §6.2): which files its feeds are, and whose it is. Nothing is ever written into it.
 /// </summary>
@@ -32,22 +38,37 @@ internal sealed class DatFolder
     public static string SecretKeyPath(string secretKeys, DiscoveryKey drive) => Path.Combine(secretKeys, drive.ToHex()[..2], drive.ToHex()[2..]);
 
     /// <summary>Opens the metadata feed as it is now; it does not see what is written later.</summary>
-    public Feed OpenMetadata(FeedKey key) => Feed.Open(new FeedFiles(_files, DriveFolder.MetadataPrefix), ReadOnly(key));
-
-    /// <summary>Opens the content feed as it is now. Its bytes may be the user's own files, so each block is checked when it is read.</summary>
-    public Feed OpenContent(FeedKey key, Feed metadata)
+    public Feed OpenMetadata(FeedKey key)
     {
+        Feed metadata = Feed.Open(new FeedFiles(_files, DriveFolder.MetadataPrefix), ReadOnly(key));
         _index?.Extend(metadata);
-        IRandomAccessFile? userFiles = _index is null ? null : new DatFolderContent(_folder.DisplayName, _index);
-        return Feed.Open(new FeedFiles(_files, DriveFolder.ContentPrefix) { Data = userFiles }, ReadOnly(key));
+        return metadata;
     }
 
-    /// <summary>The key of the content feed, once it was begun.</summary>
-    public FeedKey? ContentKey()
+    /// <summary>Opens the content feed as it is now, for its tree and bits; null before it was begun.</summary>
+    public Feed? OpenContent() => ContentKey() is { } key ? Feed.Open(new FeedFiles(_files, DriveFolder.ContentPrefix), ReadOnly(key)) : null;
+
+    /// <summary>Opens the bytes of the content feed, which may change at any time; null where there are none yet.</summary>
+    public IRandomAccessFile? OpenBytes() => _index is { } index ? new DatFolderContent(_folder.DisplayName, index) : _files.Open(DriveFolder.ContentPrefix + "data", FileUse.Read);
+
+    /// <summary>The blocks that are likely to be here, of so many, those of the newest files first.</summary>
+    public IEnumerable<FolderRange> Lendable(long length)
     {
-        using IRandomAccessFile? file = _files.Open(DriveFolder.ContentPrefix + "key", FileUse.Read);
-        Span<byte> key = stackalloc byte[FeedKey.Size];
-        return file is not null && file.Read(0, key) == key.Length ? FeedKey.From(key) : null;
+        if (_index is not { } index)
+        {
+            yield return new FolderRange(0, length, false);
+            yield break;
+        }
+
+        bool isOwners = IsOwners;
+        using DatFolderContent content = new(_folder.DisplayName, index);
+        foreach (DatFolderIndex.Range range in index.NewestFirst())
+        {
+            // An owner's entry has the time of its import. A clone's file is newer than its entry by nature.
+            if (content.Find(range) is not { } file || file.Length != range.End - range.Start) continue;
+            bool isNewer = isOwners && new DateTimeOffset(file.LastWriteTimeUtc).ToUnixTimeMilliseconds() > range.ImportedMs;
+            yield return new FolderRange(range.FirstBlock, Math.Min(length, range.EndBlock), isNewer);
+        }
     }
 
     /// <summary>Equal as long as the program that owns the folder has added nothing.</summary>
@@ -56,6 +77,13 @@ internal sealed class DatFolder
         string[] names = [DriveFolder.MetadataPrefix + "signatures", DriveFolder.MetadataPrefix + "bitfield", DriveFolder.ContentPrefix + "signatures", DriveFolder.ContentPrefix + "bitfield"];
         return string.Join('|', names.Select(name => new FileInfo(Path.Combine(_files.DisplayName, name)))
             .Select(file => file.Exists ? $"{file.Length}:{file.LastWriteTimeUtc.Ticks}" : ""));
+    }
+
+    private FeedKey? ContentKey()
+    {
+        using IRandomAccessFile? file = _files.Open(DriveFolder.ContentPrefix + "key", FileUse.Read);
+        Span<byte> key = stackalloc byte[FeedKey.Size];
+        return file is not null && file.Read(0, key) == key.Length ? FeedKey.From(key) : null;
     }
 
     private FeedOptions ReadOnly(FeedKey key) => new() { Key = key, ReadOnly = true, VerifyReads = true, Time = _time };

@@ -65,6 +65,9 @@ internal sealed class DatFolderContent(string root, DatFolderIndex index) : IRan
         return 0;
     }
 
+    /// <summary>The file that holds a range, if there is one.</summary>
+    internal FileInfo? Find(DatFolderIndex.Range range) => Resolve(range.Parts) is { } path && new FileInfo(path) is { Exists: true } file ? file : null;
+
     /// <summary>The path of a file inside the folder, links inside it followed; null when the name leads anywhere else.</summary>
     internal string? Resolve(string[] parts)
     {

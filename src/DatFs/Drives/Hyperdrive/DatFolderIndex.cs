@@ -66,6 +66,15 @@ internal sealed class DatFolderIndex
         return found;
     }
 
+    /// <summary>All ranges, those of the newest entries first.</summary>
+    public IReadOnlyList<Range> NewestFirst()
+    {
+        Range[] all;
+        lock (_lock) all = [.. _ranges];
+        Array.Sort(all, static (a, b) => b.Seq.CompareTo(a.Seq));
+        return all;
+    }
+
     private static Range? RangeOf(Feed metadata, long seq)
     {
         if (!metadata.TryRead(seq, out BlockLease block)) return null;
@@ -74,7 +83,12 @@ internal sealed class DatFolderIndex
             using (block)
             {
                 HyperNode node = HyperCodec.DecodeNode(seq, block.Memory.Span);
-                return node.Stat is { Size: > 0, Blocks: > 0 } stat ? new Range(stat.ByteOffset, checked(stat.ByteOffset + stat.Size), seq, node.Parts) : null;
+                return node.Stat is { Size: > 0, Blocks: > 0 } stat ? new Range(stat.ByteOffset, checked(stat.ByteOffset + stat.Size), seq, node.Parts)
+                {
+                    FirstBlock = stat.Offset,
+                    EndBlock = checked(stat.Offset + stat.Blocks),
+                    ImportedMs = stat.Time,
+                } : null;
             }
         }
         catch (DatException unreadable) when (unreadable.Error == DatError.Corrupt)
@@ -86,6 +100,15 @@ internal sealed class DatFolderIndex
     /// <summary>Bytes [Start, End) of the content feed are in the file of these components, if it is still the one that was imported.</summary>
     internal sealed record Range(long Start, long End, long Seq, string[] Parts)
     {
+        /// <summary>The first block of the file.</summary>
+        public long FirstBlock { get; init; }
+
+        /// <summary>The block after its last.</summary>
+        public long EndBlock { get; init; }
+
+        /// <summary>When the entry was made, in milliseconds since 1970.</summary>
+        public long ImportedMs { get; init; }
+
         /// <summary>The greatest end of this range and of all that begin before it.</summary>
         public long EndSoFar { get; init; }
     }

@@ -17,4 +17,7 @@ internal static partial class HyperdriveLog
 
     [LoggerMessage(4, LogLevel.Error, "An observer of drive {Drive} failed")]
     public static partial void ObserverFailed(ILogger log, DiscoveryKey drive, Exception error);
+
+    [LoggerMessage(5, LogLevel.Warning, "Drive {Drive}: its folder cannot be read now, and is tried again: {Reason}")]
+    public static partial void FolderUnreadable(ILogger log, DiscoveryKey drive, string reason);
 }
