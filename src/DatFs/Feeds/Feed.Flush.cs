@@ -59,7 +59,7 @@ public sealed partial class Feed
         if (Interlocked.Add(ref _unflushedBytes, bytes) >= MaxUnflushedBytes)
         {
             Interlocked.Exchange(ref _unflushedBytes, 0);
-            _ = Task.Run(FlushInBackground);
+            _ = _options.Time.Run(FlushInBackground);
         }
         else if (first)
         {

@@ -163,7 +163,7 @@ public sealed partial class Feed
         {
             // A size is only a claim until there are as many bytes.
             if (data.Length < offset + size) return false;
-            IMemoryOwner<byte> owner = MemoryPool<byte>.Shared.Rent(size);
+            IMemoryOwner<byte> owner = _options.Memory.Rent(size);
             block = new BlockLease(owner.Memory[..size], owner);
             return data.Read(offset, owner.Memory.Span[..size]) == size;
         }

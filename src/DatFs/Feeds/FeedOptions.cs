@@ -1,3 +1,4 @@
+using System.Buffers;
 using DatFs.Crypto;
 
 namespace DatFs.Feeds;
@@ -19,6 +20,8 @@ public sealed record FeedOptions
     public bool AppendAfterLoss { get; init; }
     /// <summary>Bytes of a bitfield page of a new feed: 3584, or 3328 for folders shared with programs older than hypercore 6.22.1 (§6).</summary>
     public int BitfieldEntrySize { get; init; } = SleepHeader.BitfieldEntry;
+    /// <summary>Where the memory of blocks that are read comes from.</summary>
+    public MemoryPool<byte> Memory { get; init; } = MemoryPool<byte>.Shared;
     /// <summary>Clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }

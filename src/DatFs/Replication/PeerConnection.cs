@@ -65,7 +65,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         using CancellationTokenSource ended = CancellationTokenSource.CreateLinkedTokenSource(ct);
         Task serving = ServeAsync(ended.Token);
         await _wire.RunAsync(ct);
-        await ended.CancelAsync();
+        await owner.Time.CancelAsync(ended);
         await serving;
     }
 

@@ -64,7 +64,7 @@ public sealed class PeerDialer : IAsyncDisposable
             if (_lines.Count >= MaxAddresses) throw new DatException(DatError.Invalid, $"more than {MaxAddresses} peer addresses");
             Line line = new(address);
             _lines.Add(line);
-            line.Running = Task.Run(() => KeepAsync(line, _stopping.Token));
+            line.Running = _replicator.Time.Run(() => KeepAsync(line, _stopping.Token));
         }
     }
 
@@ -81,7 +81,7 @@ public sealed class PeerDialer : IAsyncDisposable
     {
         Task[] running;
         lock (_gate) running = [.. _lines.Select(l => l.Running)];
-        await _stopping.CancelAsync();
+        await _replicator.Time.CancelAsync(_stopping);
         await Task.WhenAll(running);
         _stopping.Dispose();
     }

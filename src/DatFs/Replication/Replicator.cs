@@ -166,7 +166,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         {
             Task came;
             lock (Gate) came = _peerCame.Task;
-            if (!AnyPeer) await came.WaitAsync(ct);
+            if (!AnyPeer) await Time.WaitAsync(came, ct);
         }
     }
 
@@ -184,7 +184,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             foreach (FeedReplication feed in _feeds) Leave(feed);
         }
 
-        await _stopping.CancelAsync();
+        await Time.CancelAsync(_stopping);
         await idle;
         await _tick.DisposeAsync();
         _stopping.Dispose();
@@ -275,7 +275,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
     internal void Post(FeedReplication feed, FeedEventKind kind, long start, long count)
     {
         _events.Enqueue(new FeedEvent(feed, kind, start, count));
-        if (!Interlocked.Exchange(ref _eventsScheduled, true)) ThreadPool.UnsafeQueueUserWorkItem(static self => self.HandleEvents(), this, preferLocal: false);
+        if (!Interlocked.Exchange(ref _eventsScheduled, true)) Time.Queue(static self => self.HandleEvents(), this);
     }
 
     private void HandleEvents()

@@ -59,7 +59,7 @@ public sealed partial class WireConnection
             drained = _drained.Task;
         }
 
-        return new ValueTask(drained.WaitAsync(ct));
+        return new ValueTask(_time.WaitAsync(drained, ct));
     }
 
     internal void Uncork()
@@ -239,7 +239,7 @@ public sealed partial class WireConnection
         bool corked = _corks > 0 && _output.Queued < HighWater && !_ending;
         if (_writing || corked || _closed || (_output.Queued == 0 && !_ending)) return;
         _writing = true;
-        _writer = Task.Run(WriteAsync);
+        _writer = _time.Run(WriteAsync);
     }
 
     private Task WriterAsync()

@@ -103,7 +103,7 @@ public sealed partial class WireConnection : IAsyncDisposable, IFrameRules
         }
 
         // Off this thread: a caller may hold locks that the woken read loop's handler needs.
-        _ = _closing.CancelAsync();
+        _ = _time.CancelAsync(_closing);
         drained?.TrySetResult();
         _transport.Abort();
     }

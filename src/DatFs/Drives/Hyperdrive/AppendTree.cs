@@ -213,7 +213,7 @@ internal sealed class AppendTree(NodeSource nodes, long head)
         }
         finally
         {
-            await found.CancelAsync();
+            found.Cancel();
             // Their outcome is of no interest any more.
             foreach (Task<HyperNode> rest in asked) _ = rest.ContinueWith(static task => task.Exception, TaskScheduler.Default);
         }

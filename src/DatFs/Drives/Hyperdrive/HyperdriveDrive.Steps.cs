@@ -36,7 +36,7 @@ internal sealed partial class HyperdriveDrive
         ThrowIfFailed();
         (await _metadata.ReadAsync(0, FetchPriority.Interactive, ct)).Dispose();
         Poke();
-        return await _adopted.Task.WaitAsync(ct);
+        return await _time.WaitAsync(_adopted.Task, ct);
     }
 
     /// <summary>Fetches blocks of the content feed ahead of a reader, without waiting.</summary>

@@ -55,7 +55,7 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
         _settled = parts.Settle is null;
         Step();
         Poke();
-        _steps = Task.Run(StepsAsync);
+        _steps = _time.Run(StepsAsync);
     }
 
     /// <summary>As the other, where the drive has its place on the disk.</summary>
@@ -102,7 +102,7 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
             Task step = Volatile.Read(ref _stepped).Task;
             if (Live.Version >= newest) break;
             Poke();
-            await step.WaitAsync(ct);
+            await _time.WaitAsync(step, ct);
         }
 
         return Live;
@@ -183,7 +183,7 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
             _disposed = true;
         }
 
-        await _closing.CancelAsync();
+        await _time.CancelAsync(_closing);
         await _steps;
         _adopted.TrySetCanceled();
         foreach (IDisposable range in _wanted.Values) range.Dispose();

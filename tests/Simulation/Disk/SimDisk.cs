@@ -1,0 +1,127 @@
+namespace DatMount.Simulation;
+
+/// <summary>
+/// The disk of one host. It outlives the machines that use it, one after the other, fails when it is told to, and can cut the power in any call
+/// that changes it.
+/// </summary>
+internal sealed class SimDisk
+{
+    private readonly World _world;
+    private readonly string _name;
+    private readonly Rng _rng;
+    private Machine? _machine;
+
+    public SimDisk(World world, string name, Rng rng)
+    {
+        _world = world;
+        _name = name;
+        _rng = rng;
+        Root = new SimFolder(this, name);
+    }
+
+    /// <summary>Everything on it.</summary>
+    public SimFolder Root { get; private set; }
+
+    /// <summary>Files that are open.</summary>
+    public int OpenFiles => Root.Files().Sum(file => file.Handles);
+
+    /// <summary>Changing calls until the power fails; negative = it does not.</summary>
+    public int CallsUntilCrash { get; set; } = -1;
+
+    /// <summary>What cuts the power.</summary>
+    public Action? Crash { get; set; }
+
+    /// <summary>Share of the calls that fail.</summary>
+    public double ErrorShare { get; set; }
+
+    /// <summary>No file grows.</summary>
+    public bool Full { get; set; }
+
+    /// <summary>Longest time that a synchronisation takes.</summary>
+    public TimeSpan SlowSync { get; set; }
+
+    /// <summary>Failed synchronisations lose what they were about, while programs go on seeing it.</summary>
+    public bool Forgetful { get; set; }
+
+    /// <summary>Calls that failed or were cut off.</summary>
+    public long Faults { get; private set; }
+
+    public void Attach(Machine machine) => _machine = machine;
+
+    public void Detach(bool losesPower)
+    {
+        _machine = null;
+        if (losesPower) Root.LosePower(_rng);
+        else foreach (SimFile file in Root.Files()) file.CloseAll();
+    }
+
+    /// <summary>A bit of a file turns over.</summary>
+    public void Flip(Func<string, bool> of)
+    {
+        SimFolder.Named[] files = [.. Root.NamedFiles().Where(file => of(file.Name))];
+        if (files.Length == 0) return;
+        SimFolder.Named file = _rng.Pick(files);
+        if (file.File.Flip(_rng)) _world.Say(_name, $"a bit of {file.Name} turns over");
+    }
+
+    /// <summary>Everything is deleted, as by a user who begins anew.</summary>
+    public void Wipe() => Root = new SimFolder(this, _name);
+
+    public void Heal()
+    {
+        CallsUntilCrash = -1;
+        ErrorShare = 0;
+        Full = false;
+        SlowSync = TimeSpan.Zero;
+    }
+
+    internal void Reading()
+    {
+        Living();
+        if (ErrorShare > 0 && _rng.Chance(ErrorShare)) throw Fault("Input/output error");
+    }
+
+    /// <summary>How much of a change happens; less than all of it with an exception to be thrown after it.</summary>
+    internal int Changing(SimFile? file, long end, int length, out IOException? error)
+    {
+        Living();
+        error = null;
+        if (CallsUntilCrash >= 0 && CallsUntilCrash-- == 0)
+        {
+            Faults++;
+            Crash!();
+            throw new IOException("the power failed");
+        }
+
+        if (Full && file is not null && end > file.Length) error = Fault("No space left on device");
+        else if (ErrorShare > 0 && _rng.Chance(ErrorShare)) error = Fault("Input/output error");
+        if (error is null) return length;
+        return _rng.Chance(0.5) ? 0 : _rng.Below(length + 1);
+    }
+
+    internal void Syncing(SimFile? file)
+    {
+        _ = Changing(null, 0, 0, out IOException? error);
+        if (SlowSync > TimeSpan.Zero) _machine!.Pause(TimeSpan.FromTicks(_rng.Between(0, SlowSync.Ticks)));
+        if (error is null) return;
+        if (Forgetful && file is not null) file.Forget();
+        throw error;
+    }
+
+    internal bool IsOf(Machine? machine) => machine is not null && machine == _machine;
+
+    internal Machine? User => _machine;
+
+    private void Living()
+    {
+        if (_machine is not { Alive: true }) throw new IOException("the computer is off");
+        if (SynchronizationContext.Current != _machine) _world.Fail($"the disk of {_name} was used from outside:\n{Environment.StackTrace}");
+    }
+
+    private IOException Fault(string what)
+    {
+        Faults++;
+        _world.Say(_name, what);
+        return new IOException(what);
+    }
+}

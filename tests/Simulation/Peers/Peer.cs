@@ -1,0 +1,169 @@
+using DatFs;
+using DatFs.Replication;
+using DatFs.Wire;
+
+namespace DatMount.Simulation;
+
+/// <summary>
+/// An honest peer: a host with a disk, and on it, one life after the other, a process that shares something by the real library. What it
+/// shares is for those who derive from it.
+/// </summary>
+internal abstract class Peer(Scenario scenario, string name, Rng rng)
+{
+    private readonly List<Task> _serving = [];
+    private readonly List<Task> _activities = [];
+    private PeerDialer? _dialer;
+    private ReplicatorHost? _host;
+    private int _lives;
+
+    public string Name { get; } = name;
+
+    /// <summary>Peers that it dials.</summary>
+    public List<string> Dials { get; } = [];
+
+    /// <summary>Its present life; null when it is off.</summary>
+    public Machine? Machine { get; private set; }
+
+    public bool Running => Machine is { Alive: true };
+
+    /// <summary>The activities of this life go on.</summary>
+    public bool Active { get; private set; }
+
+    public World World => scenario.World;
+
+    public SimDisk Disk { get; } = new(scenario.World, name, rng.Fork());
+
+    protected Scenario Scenario => scenario;
+
+    protected Rng Rng { get; } = rng;
+
+    protected Replicator Replicator { get; private set; } = null!;
+
+    /// <summary>Starts a new life. False when the disk did not let it.</summary>
+    public async Task<bool> StartAsync()
+    {
+        Machine machine = new(World, Name, Rng.Fork());
+        Machine = machine;
+        Disk.Attach(machine);
+        machine.Say($"starts life {++_lives}");
+        try
+        {
+            await machine.RunAsync(() => BeginAsync(machine));
+            return true;
+        }
+        catch (MachineDiedException)
+        {
+            return false;
+        }
+        catch (DatException e) when (e.Error is DatError.Io or DatError.Corrupt)
+        {
+            machine.Say($"cannot start: {e.Error} {e.Message}");
+            if (e.Error == DatError.Corrupt) CannotOpen(e);
+            Kill(losesPower: false);
+            return false;
+        }
+    }
+
+    /// <summary>Ends this life in order.</summary>
+    public async Task StopAsync()
+    {
+        if (Machine is not { } machine) return;
+        machine.Say("stops");
+        try
+        {
+            await machine.RunAsync(EndAsync);
+            Machine = null;
+            await scenario.LeftNothingAsync(machine, Disk);
+        }
+        catch (MachineDiedException)
+        {
+            Machine = null;
+        }
+    }
+
+    /// <summary>Ends this life at once; of what was not synchronised the disk keeps what chance wants, when the power fails.</summary>
+    public void Kill(bool losesPower)
+    {
+        if (Machine is not { } machine) return;
+        machine.Say(losesPower ? "loses power" : "is killed");
+        Machine = null;
+        Active = false;
+        machine.Kill(losesPower);
+        Disk.Detach(losesPower);
+        _serving.Clear();
+        _activities.Clear();
+    }
+
+    /// <summary>Opens what it shares; in the machine.</summary>
+    protected abstract Task OpenAsync(Machine machine);
+
+    /// <summary>Closes what it shares; in the machine.</summary>
+    protected abstract Task CloseAsync();
+
+    /// <summary>Begins what its user does.</summary>
+    protected abstract void BeginActivities();
+
+    /// <summary>What is stored cannot be used any more.</summary>
+    protected abstract void CannotOpen(DatException why);
+
+    /// <summary>Something that goes on until <see cref="Active"/> is false.</summary>
+    protected void Do(Func<Machine, Task> activity) => _activities.Add(GuardAsync(activity, Machine!));
+
+    private async Task BeginAsync(Machine machine)
+    {
+        Replicator = new Replicator(new ReplicatorOptions
+        {
+            Id = Rng.Bytes(32),
+            Time = machine.Clock,
+            Log = new TraceLogger(machine),
+            FillNonce = nonce => Rng.Fill(nonce.Span),
+            Ack = scenario.Ack,
+        });
+        await OpenAsync(machine);
+        _host = new ReplicatorHost(machine.Clock);
+        _host.Add(Replicator);
+        scenario.Network.Listen(machine, transport => _serving.Add(ServeAsync(transport)));
+        _dialer = new PeerDialer(Replicator, (address, ct) => scenario.Network.ConnectAsync(machine, address.Host, ct), Rng.Unit);
+        foreach (string other in Dials) _dialer.Add(new PeerAddress(other, 1));
+        Active = true;
+        BeginActivities();
+    }
+
+    private async Task EndAsync()
+    {
+        Active = false;
+        await Task.WhenAll(_activities);
+        scenario.Network.StopListening(Machine!);
+        await _dialer!.DisposeAsync();
+        await Replicator.DisposeAsync();
+        await Task.WhenAll(_serving);
+        await CloseAsync();
+        _activities.Clear();
+        _serving.Clear();
+    }
+
+    private async Task ServeAsync(ITransport transport)
+    {
+        try
+        {
+            PeerEnd end = await _host!.RunAsync(transport, CancellationToken.None);
+        }
+        catch (Exception e) when (e is ObjectDisposedException or DatException)
+        {
+            // The replicator is being closed.
+            await transport.DisposeAsync();
+        }
+    }
+
+    private async Task GuardAsync(Func<Machine, Task> activity, Machine machine)
+    {
+        try
+        {
+            await activity(machine);
+        }
+        catch (Exception e)
+        {
+            World.Fail($"{Name}: {e}");
+        }
+    }
+}
