@@ -321,6 +321,9 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         due = Math.Min(due, Scheduler.Hedging.NextMs(NowMs));
         if (due > TickMs && _connections.Exists(c => c.HasRequests)) due = TickMs;
         if (due == double.MaxValue || _disposed) return;
+
+        // Timers count whole milliseconds: less would come too early, and again and again until the time is there.
+        due = Math.Ceiling(due);
         double at = NowMs + due;
         if (at >= _tickAt) return;
         _tickAt = at;
