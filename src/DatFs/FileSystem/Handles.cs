@@ -40,7 +40,7 @@ internal sealed class FileHandle(DatFileSystem owner, Node node, IFileContent co
         ValueTask<Result<ContentLease>> read = patience.RunAsync((content, offset, length), static (s, token) =>
             s.content.ReadAsync(s.offset, s.length, FetchPriority.Interactive, token), ct, static late => late.Dispose());
         // After the read itself, which goes first on the wire.
-        _ahead.Reading(offset, length);
+        _ahead.Reading(offset, length, waits: !read.IsCompleted);
         return read.IsCompletedSuccessfully ? new(Lease(read.Result)) : AwaitAsync(read);
     }
 
