@@ -2,6 +2,9 @@ using DatFs.FileSystem;
 
 namespace DatFs.Evidence;
 
+/// <summary>The adapter asked a <see cref="TreeFs"/> for what the kernel cannot have meant.</summary>
+public sealed class MisusedTreeException(string message) : InvalidOperationException(message);
+
 /// <summary>
 /// A file system in memory: what adapters are tested against. Complete at once unless <see cref="Gate"/> waits; changes made through
 /// its own methods are announced to the subscriber, changes through <see cref="IMountFs"/> are not.
@@ -37,6 +40,9 @@ public sealed class TreeFs : IMountFs
 
     /// <summary>Awaited before each operation; completes at once by default.</summary>
     public Func<string, TreeFsNode, CancellationToken, ValueTask> Gate { get; set; } = static (_, _, _) => ValueTask.CompletedTask;
+
+    /// <summary>Largest file, in bytes.</summary>
+    public long MaxFileSize { get; init; } = 64 * 1024 * 1024;
 
     /// <summary>Reads are handed out in pieces of this many bytes.</summary>
     public int Segment { get; set; } = int.MaxValue;
@@ -132,8 +138,8 @@ public sealed class TreeFs : IMountFs
         lock (_lock)
         {
             TreeFsNode at = Get(node);
-            at.References -= checked((long)count);
-            if (at.References < 0) throw new InvalidOperationException($"node {node.Value} was forgotten more often than looked up");
+            at.References -= (long)Math.Min(count, int.MaxValue);
+            if (at.References < 0) throw new MisusedTreeException($"node {node.Value} was forgotten more often than looked up");
         }
     }
 
@@ -154,6 +160,7 @@ public sealed class TreeFs : IMountFs
             at.Uid = change.Uid ?? at.Uid;
             at.Gid = change.Gid ?? at.Gid;
             at.MtimeNs = change.MtimeNs ?? at.MtimeNs;
+            if (change.Size > (ulong)MaxFileSize) return new(FsError.TooBig);
             if (change.Size is { } size)
             {
                 byte[] data = new byte[size];
@@ -321,7 +328,7 @@ public sealed class TreeFs : IMountFs
 
     private TreeFsNode Get(NodeId id)
     {
-        lock (_lock) return _nodes[id.Value];
+        lock (_lock) return _nodes.TryGetValue(id.Value, out TreeFsNode? node) ? node : throw new MisusedTreeException($"there is no node {id.Value}");
     }
 
     private TreeFsNode NewNode(NodeKind kind, TreeFsNode? parent)

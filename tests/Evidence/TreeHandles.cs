@@ -35,6 +35,7 @@ internal sealed class TreeFileHandle : IFileHandle
     public ValueTask<Result<int>> WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken ct)
     {
         if (_fs.Capabilities.ReadOnly) return new(FsError.ReadOnly);
+        if (offset > _fs.MaxFileSize - data.Length) return new(FsError.TooBig);
         lock (_node)
         {
             int at = offset < 0 ? _node.Data.Length : (int)offset;

@@ -18,6 +18,11 @@ internal static class FuzzTargets
         () => new ProofTarget(),
         () => new DigestTarget(),
         () => new NodeTarget(),
+        () => new FeedTarget(),
+        () => new DriveTarget(),
+        () => new FuseTarget(),
+        () => new TextTarget(),
+        () => new JsonTarget(),
     ];
 
     public static IReadOnlyList<string> Names { get; } = [.. s_all.Select(create => create().Name)];

@@ -15,6 +15,9 @@ public sealed record DriveReference
     /// <summary>Hexadecimal digits that name a kept drive, at least.</summary>
     public const int MinPrefix = 4;
 
+    // Shorter than what a mistyped link may have of a key.
+    private const int MaxVersionShown = 20;
+
     private const string Scheme = "dat://";
     private const int KeyDigits = 2 * FeedKey.Size;
 
@@ -76,7 +79,7 @@ public sealed record DriveReference
     private static long ParseVersion(ReadOnlySpan<char> digits) =>
         long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number) && (ulong)number <= Encoding.Varint.MaxValue
             ? number
-            : throw new DatException(DatError.Invalid, $"'+{digits}' is not a version: write a number, such as dat://<key>+12");
+            : throw new DatException(DatError.Invalid, $"{(digits.Length <= MaxVersionShown ? $"'+{digits}'" : "what follows '+'")} is not a version: write a number, such as dat://<key>+12");
 
     // A decoded slash would change which entry is meant.
     private static DrivePath ParsePath(ReadOnlySpan<char> encoded)

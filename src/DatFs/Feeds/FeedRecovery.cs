@@ -50,7 +50,14 @@ internal sealed class FeedRecovery
         {
             long from = length;
             Forward(implied, ref length, ref byteLength);
-            if (length < 0) Backward(implied, out length, out byteLength);
+            if (length < 0)
+            {
+                Backward(implied, out length, out byteLength);
+
+                // What the owner can rebuild behind the damage is theirs now, and not only when the feed is opened the next time.
+                if (_writer) Forward(length, ref length, ref byteLength);
+            }
+
             if (length != from) Changed = true;
         }
 
@@ -90,7 +97,7 @@ internal sealed class FeedRecovery
             }
             else
             {
-                if (IsSigned(candidate, out _)) Claimed = candidate;
+                if (IsSigned(candidate, out _)) Claimed = Math.Max(Claimed, candidate);
                 signed = false;
             }
 
@@ -102,15 +109,15 @@ internal sealed class FeedRecovery
 
     private void Backward(long implied, out long length, out long byteLength)
     {
-        byteLength = 0;
         length = implied;
         for (int checks = 0; checks < MaxChecks; checks++)
         {
             length = _store.Signatures.LastUpTo(length - 1);
-            if (length == 0 || IsSigned(length, out byteLength)) return;
+            if (length == 0) break;
+            if (IsSigned(length, out byteLength)) return;
         }
 
-        length = 0;
+        (length, byteLength) = (0, 0);
     }
 
     private bool IsSigned(long length, out long byteLength)

@@ -53,7 +53,18 @@ internal sealed class TreeFile : IDisposable
     }
 
     /// <summary>Writes a run of entries that begins at a node, as they are encoded.</summary>
-    public void Write(long first, ReadOnlySpan<byte> entries) => File.Write(OffsetOf(first), entries);
+    public void Write(long first, ReadOnlySpan<byte> entries)
+    {
+        File.Write(OffsetOf(first), entries);
+
+        // The recovery of a feed reads nodes that turn out not to belong to it; what takes their place must not be hidden by them.
+        long end = first + entries.Length / SleepHeader.TreeEntry;
+        for (long node = first; node < end; node++)
+        {
+            ref Node? slot = ref _cache[SlotOf(node)];
+            if (Volatile.Read(ref slot)?.Value.Index == node) Volatile.Write(ref slot, null);
+        }
+    }
 
     /// <summary>Puts a node that was just written into memory.</summary>
     public void Keep(in TreeNode node) => Volatile.Write(ref _cache[SlotOf(node.Index)], new Node(node));

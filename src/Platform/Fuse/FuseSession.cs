@@ -60,6 +60,7 @@ internal sealed partial class FuseSession
         if (options.AnnounceAt is { } mountPoint) _announcer = new Announcer(fs, mountPoint);
         Notifier = new FuseNotifier(channel, _announcer, _counts, log);
         _handlers = Handlers();
+        _readers = Math.Max(1, options.Threads);
     }
 
     /// <summary>Ends when INIT was answered; fails when the kernel is too old.</summary>
@@ -74,12 +75,12 @@ internal sealed partial class FuseSession
 
     public void Start()
     {
-        _readers = Math.Max(1, _options.Threads);
         for (int i = _readers; i > 0; i--)
             new Thread(Run) { IsBackground = true, Name = "fuse reader " + i }.Start();
     }
 
-    private void Run()
+    /// <summary>What each reader thread does; with one reader a caller may do it instead of <see cref="Start"/>.</summary>
+    internal void Run()
     {
         byte[] buffer = _pool.RentBuffer();
         while (true)

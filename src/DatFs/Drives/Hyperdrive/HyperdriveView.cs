@@ -16,7 +16,7 @@ internal sealed class HyperdriveView(HyperdriveDrive drive, NodeSource nodes, lo
     // Deletions before the head that are looked through for a time.
     private const int MaxTimeless = 64;
 
-    private static readonly long s_maxTime = (long)(DateTimeOffset.MaxValue - DateTimeOffset.UnixEpoch).TotalMilliseconds;
+    private static readonly long s_maxTime = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
 
     private readonly AppendTree _tree = new(nodes, version);
 
