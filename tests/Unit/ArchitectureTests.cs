@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Text.RegularExpressions;
 using DatFs.Crypto;
 using DatFs.Evidence;
 using FluentAssertions;
@@ -64,6 +65,14 @@ public sealed class ArchitectureTests
         Sources(source).Select(f => (File: Path.GetRelativePath(source, f), Lines: File.ReadLines(f).Count())).Where(f => f.Lines > LongestFile)
             .Should().BeEmpty();
         Sources(source).Should().HaveCountGreaterThan(20);
+    }
+
+    [Fact]
+    public void Nothing_is_left_unfinished()
+    {
+        string source = Path.Combine(Path.GetDirectoryName(Vectors.TestsRoot)!, "src");
+        Regex marks = new(@"NotImplementedException|\b(TODO|FIXME|XXX|HACK)\b|catch[^{;]*\{\s*\}");
+        Sources(source).Where(f => marks.IsMatch(File.ReadAllText(f))).Select(f => Path.GetRelativePath(source, f)).Should().BeEmpty();
     }
 
     private static IEnumerable<string> Sources(string folder) => Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories)
