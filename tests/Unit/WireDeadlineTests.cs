@@ -29,6 +29,21 @@ public sealed class WireDeadlineTests
     }
 
     [Fact]
+    public async Task A_remote_that_never_ends_its_half_is_left_soon_after_we_ended_ours()
+    {
+        await using WireSite site = new();
+        await site.GreetAsync();
+        site.Connection.End();
+        (await site.Remote.Input.ReadAtLeastAsync(int.MaxValue)).IsCompleted.Should().BeTrue("our half has ended");
+        site.Time.Advance(WireConnection.Farewell - s_tick);
+        site.Connection.IsClosed.Should().BeFalse();
+        await site.Peer.SendAsync([0]);
+        site.WaitUntilHandled(103);
+        site.Time.Advance(s_tick);
+        (await site.Recorder.ClosedAsync()).Should().BeNull("there was nothing wrong");
+    }
+
+    [Fact]
     public async Task A_keep_alive_leaves_after_three_seconds_without_sending()
     {
         await using WireSite site = new();
@@ -122,7 +137,7 @@ public sealed class WireDeadlineTests
         WireChannel channel = await site.GreetAsync();
         channel.Send(new RequestMessage(3, 0, false, 0));
         Proof proof = new(3, new byte[200 * 1024], [], null);
-        byte[] frame = RawPeer.Frame(0, FrameType.Data, WireFields.Encode(proof));
+        byte[] frame = RawPeer.Frame(0, FrameType.Data, RawPeer.Body(proof));
         const int piece = 10 * 1024;
         for (int at = 0; at < frame.Length; at += piece)
         {

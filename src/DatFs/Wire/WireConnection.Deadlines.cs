@@ -29,6 +29,7 @@ public sealed partial class WireConnection
     private long _frameSince = Never;
     private long _frameBase;
     private bool _frameCompleted;
+    private long _endedAt = Never;
 
     /// <summary>Everything received has been handled and the remote's next byte is awaited.</summary>
     internal bool IsWaiting
@@ -93,7 +94,14 @@ public sealed partial class WireConnection
         bool late = !Volatile.Read(ref _handshaken) && _time.GetElapsedTime(_startedAt, now) >= MaxHandshakeTime;
         if (late) Close(ProtocolViolation.LateHandshake());
         else if (Judge(now) is { } violation) Close(violation);
+        else if (IsFarewellOver(now)) Close(null);
         else KeepAlive(now);
+    }
+
+    // A remote that does not end its half, but goes on pinging, would keep a connection that nobody needs for ever.
+    private bool IsFarewellOver(long now)
+    {
+        lock (_gate) return _endedAt != Never && _time.GetElapsedTime(_endedAt, now) >= Farewell;
     }
 
     private ProtocolViolationException? Judge(long now)

@@ -283,6 +283,7 @@ public sealed partial class WireConnection
             bool corked = _corks > 0 && _output.Queued < HighWater && !_ending;
             if (!_closed && !corked && _output.TryTake(out bytes, out count)) return true;
             _completing = _ending && !_closed && !_completed;
+            if (_completing) _endedAt = _time.GetTimestamp();
             _completed |= _completing;
             _writing = false;
             return false;

@@ -13,8 +13,8 @@ namespace DatFs.Wire;
 /// </summary>
 public sealed partial class WireConnection : IAsyncDisposable, IFrameRules
 {
-    // After the remote ended its half in order, what we still have to say gets this long.
-    private static readonly TimeSpan s_farewell = TimeSpan.FromSeconds(5);
+    /// <summary>After one half of the stream ended in order the other gets this long.</summary>
+    internal static readonly TimeSpan Farewell = TimeSpan.FromSeconds(5);
 
     private readonly Lock _gate = new();
     private readonly ITransport _transport;
@@ -67,7 +67,7 @@ public sealed partial class WireConnection : IAsyncDisposable, IFrameRules
             Uncork();
             await ReceiveAsync();
             End();
-            await WriterAsync().WaitAsync(s_farewell, _time, _closing.Token);
+            await WriterAsync().WaitAsync(Farewell, _time, _closing.Token);
         }
         catch (Exception e)
         {
@@ -80,7 +80,7 @@ public sealed partial class WireConnection : IAsyncDisposable, IFrameRules
         _handler.OnClosed(this, _reason);
     }
 
-    /// <summary>Ends our half of the stream after what is queued (FIN); what is sent later is dropped.</summary>
+    /// <summary>Ends our half of the stream after what is queued (FIN); what is sent later is dropped. The remote's half ends soon after, by itself or by us.</summary>
     public void End()
     {
         lock (_gate)
