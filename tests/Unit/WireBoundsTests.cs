@@ -1,5 +1,6 @@
 using System.Buffers;
 using DatFs.Crypto;
+using DatFs.Evidence;
 using DatFs.Feeds;
 using DatFs.Wire;
 using FluentAssertions;
@@ -185,7 +186,7 @@ public sealed class WireBoundsTests
         WireChannel channel = await site.GreetAsync();
         channel.Send(new RequestMessage(1, 0, false, 0));
         byte[] block = new byte[100 * KiB];
-        await site.Peer.SendAsync(RawPeer.Frame(0, FrameType.Data, WireFields.Encode(new Proof(1, block, [], null))));
+        await site.Peer.SendAsync(RawPeer.Frame(0, FrameType.Data, RawPeer.Body(new Proof(1, block, [], null))));
         (await site.Recorder.NextAsync()).Should().StartWith("data 1 ");
         channel.RequestsInFlight.Should().Be(0);
         await site.Peer.SendHeaderAsync(0, FrameType.Data, block.Length);

@@ -121,21 +121,10 @@ internal static class WireFields
                 }
 
                 byte[]? value = fields.Hex("value"), signature = fields.Hex("signature");
-                return Encode(new Proof(Number(fields, "index")!.Value, Memory(value), nodes, Memory(signature)));
+                return RawPeer.Body(new Proof(Number(fields, "index")!.Value, Memory(value), nodes, Memory(signature)));
             default:
                 throw new ArgumentOutOfRangeException(nameof(type));
         }
-    }
-
-    /// <summary>The Data body in one piece.</summary>
-    public static byte[] Encode(Proof proof)
-    {
-        int head = DataCodec.HeadSize(proof), value = proof.Value?.Length ?? 0;
-        byte[] body = new byte[head + value + DataCodec.TailSize(proof)];
-        DataCodec.WriteHead(body, proof);
-        proof.Value?.Span.CopyTo(body.AsSpan(head));
-        DataCodec.WriteTail(body.AsSpan(head + value), proof);
-        return body;
     }
 
     // An implicit conversion of a null array would make an empty memory of what is absent.

@@ -144,7 +144,7 @@ public sealed class WireMessageTests
         Body(empty).Should().Equal(Convert.FromHexString("08011200"));
     }
 
-    private static byte[] Body(Proof proof) => WireFields.Encode(proof);
+    private static byte[] Body(Proof proof) => RawPeer.Body(proof);
 
     private static string Hex(IMessage message) => Convert.ToHexStringLower(message.ToByteArray());
 }

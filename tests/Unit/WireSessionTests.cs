@@ -161,7 +161,7 @@ public sealed class WireSessionTests
         if (type == FrameType.Data)
         {
             DataCodec.TryDecode(body, out Proof? proof).Should().BeTrue();
-            return WireFields.Encode(proof!);
+            return RawPeer.Body(proof!);
         }
 
         string[] names = type switch

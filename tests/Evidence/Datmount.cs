@@ -1,21 +1,22 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using DatFs.Evidence;
 
-namespace DatMount.Cli;
+namespace DatFs.Evidence;
 
 /// <summary>
 /// One run of the program as users get it: the ahead-of-time build in artifacts/bin, or the managed one where that was not built. Each test gives
 /// its own home and runtime folder, so that nothing of the machine's user is seen or touched.
 /// </summary>
-internal sealed class Datmount : IAsyncDisposable
+public sealed class Datmount : IAsyncDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private readonly Process _process;
     private readonly BlockingCollection<string> _lines = [];
     private readonly ConcurrentQueue<string> _output = new();
     private readonly ConcurrentQueue<string> _errors = new();
+    private readonly Lock _gate = new();
+    private readonly List<(string[] Parts, TaskCompletionSource<string> Found)> _watchers = [];
 
     private Datmount(Process process)
     {
@@ -85,6 +86,29 @@ internal sealed class Datmount : IAsyncDisposable
         }
     }
 
+    /// <summary>A line of the log, past or to come, that contains every one of <paramref name="parts"/>; looking for it takes no line from others.</summary>
+    public async Task<string> LoggedAsync(TimeSpan patience, params string[] parts)
+    {
+        TaskCompletionSource<string> found = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_gate)
+        {
+            if (_errors.FirstOrDefault(line => HasAll(line, parts)) is { } past) return past;
+            _watchers.Add((parts, found));
+        }
+
+        try
+        {
+            return await found.Task.WaitAsync(patience);
+        }
+        catch (TimeoutException)
+        {
+            throw new TimeoutException($"the log does not say '{string.Join("' and '", parts)}':\n{Errors}");
+        }
+    }
+
+    /// <summary>True when the process has not ended.</summary>
+    public bool IsAlive => !_process.HasExited;
+
     public void Signal(int signal)
     {
         if (Kill(_process.Id, signal) != 0) throw new InvalidOperationException("the process could not be signalled");
@@ -125,14 +149,22 @@ internal sealed class Datmount : IAsyncDisposable
         _lines.Dispose();
     }
 
+    private static bool HasAll(string line, string[] parts) => Array.TrueForAll(parts, part => line.Contains(part, StringComparison.Ordinal));
+
     private void Take(string? line, ConcurrentQueue<string> into)
     {
-        if (line is null)
+        if (line is null) return;
+        lock (_gate)
         {
-            return;
+            into.Enqueue(line);
+            if (into == _errors)
+            {
+                foreach ((string[] parts, TaskCompletionSource<string> found) in _watchers)
+                    if (HasAll(line, parts)) found.TrySetResult(line);
+                _watchers.RemoveAll(watcher => watcher.Found.Task.IsCompleted);
+            }
         }
 
-        into.Enqueue(line);
         if (!_lines.IsAddingCompleted) _lines.Add(line);
     }
 

@@ -1,17 +1,21 @@
 using System.Buffers;
+using System.Security.Cryptography;
 using DatFs.Crypto;
 using DatFs.Encoding;
-using DatFs.Evidence;
+using DatFs.Feeds;
 using DatFs.Wire;
 using Google.Protobuf;
 
-namespace DatFs.Unit;
+namespace DatFs.Evidence;
 
 /// <summary>A peer that knows the cipher and no manners: it sends whatever bytes a test wants.</summary>
-internal sealed class RawPeer(MemoryTransport transport, FeedKey key) : IDisposable
+internal sealed class RawPeer(ITransport transport, FeedKey key) : IDisposable
 {
     private readonly byte[] _nonce = [.. Enumerable.Range(1, XSalsa20Stream.NonceSize).Select(i => (byte)i)];
     private XSalsa20Stream? _cipher;
+
+    /// <summary>How it names itself in its Handshake.</summary>
+    public byte[] Id { get; init; } = SHA256.HashData("id of raw"u8);
 
     public void Dispose() => _cipher?.Dispose();
 
@@ -31,7 +35,7 @@ internal sealed class RawPeer(MemoryTransport transport, FeedKey key) : IDisposa
     public async Task GreetAsync(int padding = 0, params string[] extensions)
     {
         await SendFeedAsync(padding: padding);
-        await SendHandshakeAsync(WireConnectionTests.Id("raw"), extensions);
+        await SendHandshakeAsync(Id, extensions);
     }
 
     public async Task OpenAsync(int channel, FeedKey feed) =>
@@ -64,6 +68,17 @@ internal sealed class RawPeer(MemoryTransport transport, FeedKey key) : IDisposa
         byte[] bytes = read.Buffer.Slice(0, count).ToArray();
         transport.Input.AdvanceTo(read.Buffer.GetPosition(count));
         return bytes;
+    }
+
+    /// <summary>The Data body in one piece.</summary>
+    public static byte[] Body(Proof proof)
+    {
+        int head = DataCodec.HeadSize(proof), value = proof.Value?.Length ?? 0;
+        byte[] body = new byte[head + value + DataCodec.TailSize(proof)];
+        DataCodec.WriteHead(body, proof);
+        proof.Value?.Span.CopyTo(body.AsSpan(head));
+        DataCodec.WriteTail(body.AsSpan(head + value), proof);
+        return body;
     }
 
     public static byte[] Frame(int channel, FrameType type, byte[] body)

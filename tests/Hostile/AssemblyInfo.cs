@@ -1,0 +1,4 @@
+using DatMount.Hostile;
+using Xunit;
+
+[assembly: AssemblyFixture(typeof(Report))]
