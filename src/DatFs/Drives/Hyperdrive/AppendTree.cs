@@ -112,37 +112,49 @@ internal sealed class AppendTree(NodeSource nodes, long head)
     {
         if (nodes.Places.TryGet((node.Seq, depth), out TreePlace? known)) return known;
         long[] level = await nodes.LevelAsync(node, depth, priority, ct);
-        HyperNode? own;
-        bool hasChildren;
-        if (node.Parts.Length == depth)
-        {
-            own = node;
-            hasChildren = level.AsSpan().ContainsAnyExcept(node.Seq);
-        }
-        else
-        {
-            // Most often the first entry of a directory is its own, made before anything was put into it.
-            own = level is [long only] && only == node.Seq ? null
-                : nodes.Directories.TryGet((node.Seq, depth), out TreeDirectory? directory) ? directory.Own
-                : await FirstAsync(level, Order.OldestFirst, node.Seq, depth, null, priority, ct);
-            hasChildren = level.Length > (own is null ? 0 : 1);
-        }
-
-        if (own is { IsPut: false }) own = null;
+        HyperNode? own = node.Parts.Length == depth ? node : null;
+        bool hasChildren = own is not null ? level.AsSpan().ContainsAnyExcept(node.Seq) : level.Length > 0;
         long time = node.Stat?.Time ?? 0;
-        if (node.Stat is null && own is null && hasChildren)
+        try
         {
-            // A deletion tells no time; what it left does.
-            foreach (HyperNode kid in await LoadAsync(level, priority, ct))
+            if (own is null)
             {
-                bool deeper = !kid.IsPut && kid.Parts.Length > depth && depth < MaxTimelessDepth;
-                time = Math.Max(time, deeper ? (await PlaceAsync(kid, depth + 1, priority, ct)).Time : kid.Stat?.Time ?? 0);
+                own = await OwnAsync(node, depth, level, priority, ct);
+                if (own is not null) hasChildren = level.Length > 1;
             }
+
+            if (own is { IsPut: false }) own = null;
+            if (node.Stat is null && own is null && hasChildren) time = await TimeBelowAsync(level, depth, priority, ct);
+        }
+        catch (DatException broken) when (broken.Error == DatError.Corrupt && hasChildren)
+        {
+            // What is broken in a directory is told by its listing; the directory itself is there.
         }
 
         TreePlace place = new(own, node, hasChildren, time);
         nodes.Places.AddOrUpdate((node.Seq, depth), place);
         return place;
+    }
+
+    // The entry of a directory itself. Most often it is the first one, made before anything was put into the directory.
+    private ValueTask<HyperNode?> OwnAsync(HyperNode newest, int depth, long[] level, FetchPriority priority, CancellationToken ct)
+    {
+        if (level is [long only] && only == newest.Seq) return ValueTask.FromResult<HyperNode?>(null);
+        if (nodes.Directories.TryGet((newest.Seq, depth), out TreeDirectory? directory)) return ValueTask.FromResult(directory.Own);
+        return FirstAsync(newest, level, Order.OldestFirst, depth, null, priority, ct);
+    }
+
+    // A deletion tells no time; what it left does.
+    private async ValueTask<long> TimeBelowAsync(long[] level, int depth, FetchPriority priority, CancellationToken ct)
+    {
+        long time = 0;
+        foreach (HyperNode kid in await LoadAsync(level, priority, ct))
+        {
+            bool deeper = !kid.IsPut && kid.Parts.Length > depth && depth < MaxTimelessDepth;
+            time = Math.Max(time, deeper ? (await PlaceAsync(kid, depth + 1, priority, ct)).Time : kid.Stat?.Time ?? 0);
+        }
+
+        return time;
     }
 
     // From a node to the newest one at or below another name of a directory that both names share.
@@ -151,7 +163,7 @@ internal sealed class AppendTree(NodeSource nodes, long head)
         if (!nodes.Directories.TryGet((from.Seq, depth), out TreeDirectory? directory))
         {
             long[] level = await nodes.LevelAsync(from, depth, priority, ct);
-            if (!Array.TrueForAll(level, nodes.IsHeld)) return await FirstAsync(level, Order.NewestFirst, from.Seq, depth, name, priority, ct);
+            if (!Array.TrueForAll(level, nodes.IsHeld)) return await FirstAsync(from, level, Order.NewestFirst, depth, name, priority, ct);
             directory = await DirectoryAsync(from, depth, priority, ct);
         }
 
@@ -167,6 +179,7 @@ internal sealed class AppendTree(NodeSource nodes, long head)
         Dictionary<string, long> names = new(level.Length, StringComparer.Ordinal);
         for (int i = level.Length - 1; i >= 0; i--)
         {
+            if (!IsBelow(newest, depth, level[i])) continue;
             if (level[i].Parts.Length > depth) names.TryAdd(level[i].Parts[depth], level[i].Seq);
             else own ??= level[i];
         }
@@ -177,21 +190,24 @@ internal sealed class AppendTree(NodeSource nodes, long head)
     }
 
     /// <summary>The first node found that goes through a name, or with no name the directory's own; of those held the first in order.</summary>
-    private async ValueTask<HyperNode?> FirstAsync(long[] level, Order order, long except, int depth, string? name, FetchPriority priority, CancellationToken ct)
+    private async ValueTask<HyperNode?> FirstAsync(HyperNode from, long[] level, Order order, int depth, string? name, FetchPriority priority, CancellationToken ct)
     {
         List<long>? missing = null;
         for (int i = 0; i < level.Length; i++)
         {
             long seq = order == Order.OldestFirst ? level[i] : level[^(i + 1)];
-            if (seq == except) continue;
+            if (seq == from.Seq) continue;
             if (!nodes.TryGet(seq, out HyperNode node)) (missing ??= []).Add(seq);
             else if (Matches(node)) return node;
         }
 
         return missing is null ? null : await FetchFirstAsync(missing, Matches, priority, ct);
 
-        bool Matches(HyperNode node) => name is null ? node.Parts.Length == depth : node.IsAt(depth, name);
+        bool Matches(HyperNode node) => (name is null ? node.Parts.Length == depth : node.IsAt(depth, name)) && IsBelow(from, depth, node);
     }
+
+    // A representative lies in the directory it is found in, unless the index is hostile.
+    private static bool IsBelow(HyperNode directory, int depth, HyperNode node) => node.Common(directory.Parts.AsSpan(0, depth)) == depth;
 
     private async ValueTask<HyperNode?> FetchFirstAsync(List<long> missing, Func<HyperNode, bool> matches, FetchPriority priority, CancellationToken ct)
     {

@@ -52,7 +52,7 @@ internal static class HyperCodec
         if (!node.HasName) throw Corrupt(seq, "has no name");
         if (!node.HasPaths) throw Corrupt(seq, "has no index");
         if (node.Name.Length > MaxNameLength) throw Corrupt(seq, "has a name too long");
-        if (node.Name.Count((byte)'/') >= MaxComponents) throw Corrupt(seq, "has a name too deep");
+        if (node.Name.Count((byte)'/') > MaxComponents) throw Corrupt(seq, "has a name too deep");
         if (!HyperIndex.IsValid(seq, node.Paths)) throw Corrupt(seq, "has an invalid index");
         HyperStat? stat = node.HasValue && TryDecodeStat(node.Value, out HyperStat? decoded) ? decoded : null;
         return new HyperNode(seq, Split(node.Name), node.HasValue, stat, node.Paths.Length <= MaxKeptIndex ? node.Paths.ToArray() : null);
