@@ -1,5 +1,6 @@
 using DatMount.Fuzz.Engine;
 using FluentAssertions;
+using SharpFuzz.Common;
 using Xunit;
 
 namespace DatMount.Fuzz;
@@ -34,6 +35,26 @@ public sealed class EngineTests
         run.Failure.Should().BeNull();
         target.Longest.Should().BeGreaterThan(100).And.BeLessThanOrEqualTo(((IFuzzTarget)target).MaxLength);
         target.Different.Count.Should().BeGreaterThan(5000);
+    }
+
+    [Fact]
+    public unsafe void A_case_is_new_when_it_reaches_a_branch_or_reaches_it_much_more_often()
+    {
+        Coverage coverage = new();
+        coverage.Begin();
+        coverage.IsNew().Should().BeFalse("nothing was reached");
+        Trace.SharedMem[77] = 1;
+        coverage.IsNew().Should().BeTrue();
+        coverage.Reached.Should().Be(1);
+        coverage.Begin();
+        Trace.SharedMem[77].Should().Be(0);
+        Trace.SharedMem[77] = 1;
+        coverage.IsNew().Should().BeFalse("it was reached before");
+        Trace.SharedMem[77] = 40;
+        coverage.IsNew().Should().BeTrue();
+        Trace.SharedMem[77] = 50;
+        coverage.IsNew().Should().BeFalse("that is about as often");
+        coverage.Reached.Should().Be(1);
     }
 
     private static FuzzRun Search(IFuzzTarget target)

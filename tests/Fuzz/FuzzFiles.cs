@@ -18,9 +18,22 @@ internal static class FuzzFiles
         select (System.IO.Path.GetFileName(folder), file);
 
     /// <summary>Keeps an input for whoever looks into it; answers the file.</summary>
-    public static string Save(string target, byte[] input)
+    public static string Save(string target, byte[] input) => Write(Path.Combine(Artifacts, target), input);
+
+    /// <summary>Inputs that earlier guided runs found worth keeping.</summary>
+    public static IEnumerable<byte[]> Kept(string target) =>
+        Directory.Exists(KeptFolder(target)) ? Directory.EnumerateFiles(KeptFolder(target)).Order(StringComparer.Ordinal).Select(File.ReadAllBytes) : [];
+
+    /// <summary>Keeps inputs for later guided runs.</summary>
+    public static void Keep(string target, IEnumerable<byte[]> inputs)
     {
-        string folder = Path.Combine(Artifacts, target);
+        foreach (byte[] input in inputs) Write(KeptFolder(target), input);
+    }
+
+    private static string KeptFolder(string target) => Path.Combine(Artifacts, "kept", target);
+
+    private static string Write(string folder, byte[] input)
+    {
         Directory.CreateDirectory(folder);
         string file = Path.Combine(folder, Convert.ToHexStringLower(SHA256.HashData(input))[..16]);
         File.WriteAllBytes(file, input);

@@ -23,6 +23,7 @@ internal static class FuzzTargets
         () => new FuseTarget(),
         () => new TextTarget(),
         () => new JsonTarget(),
+        () => new PeerTarget(),
     ];
 
     public static IReadOnlyList<string> Names { get; } = [.. s_all.Select(create => create().Name)];

@@ -1,44 +1,28 @@
 using System.Globalization;
-using DatMount.Fuzz.Engine;
 using Xunit.Runner.InProc.SystemConsole;
 
 namespace DatMount.Fuzz;
 
-/// <summary>Runs the tests, or one target for as long as it is told to.</summary>
+/// <summary>Runs the tests, or what packaging/fuzz asks for.</summary>
 internal static class Program
 {
     public static async Task<int> Main(string[] args) => args switch
     {
         ["--list"] => List(),
-        ["--replay", var target, var file] => Replay(target, file),
-        ["--run", var target, var seconds] => Run(target, double.Parse(seconds, CultureInfo.InvariantCulture), (ulong)Random.Shared.NextInt64()),
-        ["--run", var target, var seconds, var seed] => Run(target, double.Parse(seconds, CultureInfo.InvariantCulture), ulong.Parse(seed, CultureInfo.InvariantCulture)),
+        ["--instrument", .. var assemblies] => LongRun.Instrument(assemblies),
+        ["--seed", var target, var folder, var dictionary] => LongRun.Seed(target, folder, dictionary),
+        ["--serve", var target] => LongRun.Serve(target),
+        ["--replay", var target, .. var files] => LongRun.Replay(target, files),
+        ["--run", var target, var seconds] => LongRun.Run(target, Number(seconds), (ulong)Random.Shared.NextInt64()),
+        ["--run", var target, var seconds, var seed] => LongRun.Run(target, Number(seconds), ulong.Parse(seed, CultureInfo.InvariantCulture)),
         _ => await ConsoleRunner.Run(args),
     };
+
+    private static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);
 
     private static int List()
     {
         foreach (string name in FuzzTargets.Names) Console.WriteLine(name);
         return 0;
-    }
-
-    private static int Replay(string target, string file)
-    {
-        FuzzRun.Check(FuzzTargets.Create(target), File.ReadAllBytes(file));
-        Console.WriteLine("handled");
-        return 0;
-    }
-
-    /// <summary>Only with mutation, on one thread.</summary>
-    private static int Run(string target, double seconds, ulong seed)
-    {
-        FuzzRun run = new(FuzzTargets.Create(target), seed, 0);
-        long started = Environment.TickCount64;
-        run.Run(() => Environment.TickCount64 - started < 1000 * seconds);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"fuzz {target}: {run.Cases} cases, {run.Cases * 1000.0 / Math.Max(1, Environment.TickCount64 - started):0} a second, seed {seed}"));
-        if (run.Failure is not { } failure) return 0;
-        Console.WriteLine($"{FuzzFiles.Save(target, failure.Input)} failed: {failure.Reason}");
-        return 1;
     }
 }

@@ -17,11 +17,14 @@ internal sealed class FuzzRun
     private readonly IFuzzTarget _target;
     private readonly byte[][] _corpus;
     private readonly Mutator _mutator;
+    private readonly Coverage? _coverage;
+    private readonly List<byte[]> _kept = [];
 
-    public FuzzRun(IFuzzTarget target, ulong seed, int worker)
+    public FuzzRun(IFuzzTarget target, ulong seed, int worker, Coverage? coverage = null, IEnumerable<byte[]>? more = null)
     {
         _target = target;
-        _corpus = [.. target.Corpus()];
+        _coverage = coverage;
+        _corpus = [.. target.Corpus(), .. more ?? []];
         _mutator = new Mutator(new Dice(seed, target.Name, worker), _corpus, target.Dictionary, target.MaxLength);
     }
 
@@ -30,6 +33,9 @@ internal sealed class FuzzRun
 
     /// <summary>The input that ended the run; null = none failed.</summary>
     public FuzzFailure? Failure { get; private set; }
+
+    /// <summary>Inputs that went where none had gone before, in this run.</summary>
+    public IReadOnlyList<byte[]> Kept => _kept;
 
     public void Run(Func<bool> goesOn)
     {
@@ -69,7 +75,12 @@ internal sealed class FuzzRun
         Cases++;
         try
         {
+            _coverage?.Begin();
             Check(_target, input);
+            if (_coverage?.IsNew() != true) return false;
+            if (Cases <= _corpus.Length) return false;
+            _kept.Add(input.ToArray());
+            _mutator.Keep(input);
             return false;
         }
         catch (Exception reason)

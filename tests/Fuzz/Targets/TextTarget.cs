@@ -3,17 +3,21 @@ using System.Text;
 using DatFs;
 using DatFs.Drives;
 using DatFs.Drives.Hyperdrive;
+using DatFs.Evidence;
 using DatFs.FileSystem;
+using DatMount.Commands;
 using DatMount.Fuzz.Engine;
+using DatMount.Hosting;
 
 namespace DatMount.Fuzz.Targets;
 
 /// <summary>
-/// What users, links and archives write as text: drive references, names of versions, names of entries, targets of links. The first byte chooses which, the
+/// What users, links and archives write as text: drive references, names of versions, names of entries, targets of links, versions as arguments. The first byte chooses which, the
 /// rest is the text; a zero byte separates two of them.
 /// </summary>
 internal sealed class TextTarget : IFuzzTarget
 {
+    private static readonly FakeDrive s_drive = Drive();
     private static readonly DateTimeOffset s_now = new(2018, 1, 24, 17, 30, 0, TimeSpan.Zero);
     private static readonly string s_key = string.Concat(Enumerable.Repeat("4a1b9e07", 8));
 
@@ -34,6 +38,7 @@ internal sealed class TextTarget : IFuzzTarget
         foreach (string reference in new[] { s_key, "dat://" + s_key, "DAT://" + s_key + "+12/a/b%20c", s_key[..12], "see " + s_key + ".", s_key + "+", "dat://" + s_key + "+18446744073709551615", "/tmp", "" }) yield return Of(0, reference);
         foreach (string version in new[] { "12", "007", "@2018-01-24T1730Z", "@2018-01-24", "@yesterday", "@2h-ago", "@99999999w-ago", "@30min-ago", "9223372036854775807", "@" }) yield return Of(1, version);
         foreach (string name in new[] { "a", "..", "b.txt\0b.text", "blackbird (file).txt\0c", new string('x', 260) + ".txt", "é\0e", "\U0001F600\0\uFFFD", "/a//b/" }) yield return Of(2, name);
+        foreach (string typed in new[] { "6", "2018-01-24T17:30Z", "2018-01-24 17:30", "24 Jan 2018 17:30:00 +01:00", "0001-01-01", "9999-12-31T23:59:59.9999999-14:00", "1", "-1" }) yield return Of(4, typed);
         foreach (string target in new[] { "a", "../a", "a/../b", "/etc/passwd", "../../x", "./a/./b", "a/..", "", "..\0/a/b" }) yield return Of(3, target);
     }
 
@@ -41,7 +46,7 @@ internal sealed class TextTarget : IFuzzTarget
     {
         if (input.IsEmpty) return;
         ReadOnlySpan<byte> bytes = input[1..];
-        switch (input[0] % 4)
+        switch (input[0] % 5)
         {
             case 0:
                 Reference(Encoding.UTF8.GetString(bytes));
@@ -52,10 +57,20 @@ internal sealed class TextTarget : IFuzzTarget
             case 2:
                 Names(bytes);
                 break;
-            default:
+            case 3:
                 Link(bytes);
                 break;
+            default:
+                Argument(Encoding.UTF8.GetString(bytes));
+                break;
         }
+    }
+
+    private static FakeDrive Drive()
+    {
+        FakeDrive drive = new();
+        drive.Publish(("/a", FakeEntry.File("one")));
+        return drive;
     }
 
     private static byte[] Of(byte kind, string text) => [kind, .. Encoding.UTF8.GetBytes(text)];
@@ -102,6 +117,19 @@ internal sealed class TextTarget : IFuzzTarget
         Oracle.That(text.StartsWith('@'), "times are marked");
         Oracle.That(!text.EndsWith("-ago", StringComparison.Ordinal) || time <= s_now, "what is ago is past");
         Oracle.That(VersionName.TryTime(text, DateTimeOffset.MinValue.AddHours(1), out DateTimeOffset early) && early >= DateTimeOffset.MinValue, "the same name at the beginning of time");
+    }
+
+    private static void Argument(string text)
+    {
+        try
+        {
+            long version = VersionArgument.ResolveAsync(text, s_drive, new FrozenTime(), CancellationToken.None).AsTask().GetAwaiter().GetResult();
+            Oracle.That(version >= 0, "a version");
+        }
+        catch (CommandException refused)
+        {
+            Oracle.Equal(refused.ExitCode, ExitCode.Usage, "the reason of a refusal");
+        }
     }
 
     private static void Names(ReadOnlySpan<byte> bytes)
