@@ -16,7 +16,7 @@ public readonly record struct PeerAddress(string Host, int Port)
         string host = text[..colon];
         if (host[0] == '[' && host[^1] == ']') host = host[1..^1];
         else if (host.Contains(':', StringComparison.Ordinal)) return false;
-        if (host.Length == 0) return false;
+        if (host.Length == 0 || host.AsSpan().ContainsAny('[', ']')) return false;
         address = new PeerAddress(host, port);
         return true;
     }

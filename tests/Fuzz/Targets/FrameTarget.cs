@@ -23,7 +23,7 @@ internal sealed class FrameTarget : IFuzzTarget
     public IReadOnlyList<byte[]> Dictionary { get; } =
         [[0], [1, 0], [0x80, 0], [0x80, 0x80, 0x80, 0x04], [0x81, 0x80, 0x80, 0x04], [0x80, 0x80, 0x80, 0x80], [2, 0xFF, 0x1F], [3, 0x80, 0x20, 0], [5, 9, 0x12, 1, 2]];
 
-    public long AllocationLimit(int inputLength) => 96 * 1024 + 64L * inputLength;
+    public long AllocationLimit(int inputLength) => 96 * 1024 + 256L * inputLength;
 
     public IEnumerable<byte[]> Corpus()
     {

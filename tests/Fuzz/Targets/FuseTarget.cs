@@ -21,6 +21,7 @@ internal sealed class FuseTarget : IFuzzTarget
     private const int Pieces = 8;
     private const int Refusing = 16;
     private const int Announcing = 32;
+    private const int OfDrive = 64;
     private const int MostRequests = 32;
 
     public string Name => "fuse";
@@ -30,7 +31,7 @@ internal sealed class FuseTarget : IFuzzTarget
     public long AllocationLimit(int inputLength) => 8 * 1024 * 1024;
 
     public IReadOnlyList<byte[]> Dictionary { get; } =
-        [[1, 0, 0, 0, 0, 0, 0, 0], [0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], "a\0"u8.ToArray(), "user.x\0"u8.ToArray(), [0, 0, 0x10, 0], [0xFF, 0xFF, 0xFF, 0xFF], [0]];
+        [[1, 0, 0, 0, 0, 0, 0, 0], [0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], "a\0"u8.ToArray(), "user.x\0"u8.ToArray(), ".dat\0"u8.ToArray(), "versions\0"u8.ToArray(), "@2h-ago\0"u8.ToArray(), "status.json\0"u8.ToArray(), [0, 0, 0x10, 0], [0xFF, 0xFF, 0xFF, 0xFF], [0]];
 
     public IEnumerable<byte[]> Corpus()
     {
@@ -74,6 +75,27 @@ internal sealed class FuseTarget : IFuzzTarget
             FuseBytes.Request(Opcode.Link, 12, 1, w => w.U64(2).Name("b")),
             FuseBytes.Request(Opcode.RemoveXattr, 14, 2, w => w.Name("user.x")),
             FuseBytes.Request(Opcode.Destroy, 16, 0));
+        yield return Row(OfDrive,
+            FuseBytes.Request(Opcode.Lookup, 4, 1, w => w.Name(".dat")),
+            FuseBytes.Request(Opcode.Lookup, 6, 2, w => w.Name("versions")),
+            FuseBytes.Request(Opcode.Lookup, 8, 3, w => w.Name("1")),
+            FuseBytes.Request(Opcode.Lookup, 10, 3, w => w.Name("@yesterday")),
+            FuseBytes.Request(Opcode.Lookup, 12, 4, w => w.Name("a")),
+            FuseBytes.Request(Opcode.Open, 14, 5, w => w.U32(0).U32(0)),
+            FuseBytes.Request(Opcode.Read, 16, 5, w => w.U64(0).U64(0).U32(4096).U32(0).U64(0).U32(0).U32(0)),
+            FuseBytes.Request(Opcode.OpenDir, 18, 3, w => w.U32(0).U32(0)),
+            FuseBytes.Request(Opcode.ReadDirPlus, 20, 3, w => w.U64(0).U64(0).U32(4096).U32(0).U64(0).U32(0).U32(0)),
+            FuseBytes.Request(Opcode.Forget, 22, 5, w => w.U64(1)));
+        yield return Row(OfDrive | ReadOnly,
+            FuseBytes.Request(Opcode.Lookup, 4, 1, w => w.Name("link")),
+            FuseBytes.Request(Opcode.ReadLink, 6, 2),
+            FuseBytes.Request(Opcode.Lookup, 8, 1, w => w.Name("out")),
+            FuseBytes.Request(Opcode.ReadLink, 10, 3),
+            FuseBytes.Request(Opcode.Lookup, 12, 1, w => w.Name("a")),
+            FuseBytes.Request(Opcode.GetXattr, 14, 4, w => w.U32(64).U32(0).Name("user.dat.seq")),
+            FuseBytes.Request(Opcode.ListXattr, 16, 4, w => w.U32(512).U32(0)),
+            FuseBytes.Request(Opcode.SetAttr, 18, 4, w => w.U32(0x1FF).U32(0).U64(0).U64(3).U64(0).U64(1).U64(1).U64(1).U32(1).U32(1).U32(1).U32(0x81FF).U32(0).U32(1).U32(1).U32(0)),
+            FuseBytes.Request(Opcode.BatchForget, 20, 0, w => w.U32(2).U32(0).U64(2).U64(ulong.MaxValue).U64(3).U64(1)));
         for (int opcode = 1; opcode < 60; opcode += 2)
             yield return Row(0, FuseBytes.Request((Opcode)opcode, 4, 1, w => w.Raw(new byte[72]).Name("a")), FuseBytes.Request((Opcode)(opcode + 1), 6, 2, w => w.Name("a").Name("b")));
     }
@@ -89,7 +111,9 @@ internal sealed class FuseTarget : IFuzzTarget
             if (request.Length >= 40) requests.Add(request.ToArray());
         }
 
-        TreeFs fs = Tree(mode);
+        TreeFs? tree = (mode & OfDrive) == 0 ? Tree(mode) : null;
+        FakeDrive? drive = tree is null ? Drive() : null;
+        IMountFs fs = tree is null ? new DatFileSystem(drive!, new MountFsOptions { ReadOnly = (mode & ReadOnly) != 0, Time = new FrozenTime() }) : tree;
         Kernel kernel = new(requests, (mode & Refusing) != 0);
         Failures log = new();
         SessionOptions options = new()
@@ -106,8 +130,8 @@ internal sealed class FuseTarget : IFuzzTarget
         Oracle.That(session.Completion.Wait(TimeSpan.FromSeconds(20)), "the session ends");
         Oracle.That(log.First is null, $"handlers do not fail: {log.First}");
         Oracle.That(kernel.Closed, "the channel is closed");
-        Oracle.Equal(fs.OpenHandles, 0, "handles still open");
-        Oracle.Equal(fs.LeasesOut, 0, "leases still out");
+        Oracle.Equal(tree?.OpenHandles ?? 0, 0, "handles still open");
+        Oracle.Equal(tree?.LeasesOut ?? drive!.OpenLeases, 0, "leases still out");
         kernel.CheckReplies();
     }
 
@@ -129,6 +153,14 @@ internal sealed class FuseTarget : IFuzzTarget
         fs.Symlink("link", "a");
         if ((mode & Pieces) != 0) fs.Segment = 7;
         return fs;
+    }
+
+    private static FakeDrive Drive()
+    {
+        FakeDrive drive = new();
+        drive.Publish(("/a", FakeEntry.File("one")), ("/folder/b", FakeEntry.File("two")), ("/link", FakeEntry.Link("a")));
+        drive.Publish(("/a", FakeEntry.File("changed")), ("/out", FakeEntry.Link("../x")));
+        return drive;
     }
 
     private static byte[] Row(int mode, params byte[][] requests)

@@ -5,6 +5,7 @@ using DatFs.Drives;
 using DatFs.Drives.Hyperdrive;
 using DatFs.Evidence;
 using DatFs.FileSystem;
+using DatFs.Replication;
 using DatMount.Commands;
 using DatMount.Fuzz.Engine;
 using DatMount.Hosting;
@@ -12,7 +13,7 @@ using DatMount.Hosting;
 namespace DatMount.Fuzz.Targets;
 
 /// <summary>
-/// What users, links and archives write as text: drive references, names of versions, names of entries, targets of links, versions as arguments. The first byte chooses which, the
+/// What users, links and archives write as text: drive references, names of versions, names of entries, targets of links, versions as arguments, addresses of peers. The first byte chooses which, the
 /// rest is the text; a zero byte separates two of them.
 /// </summary>
 internal sealed class TextTarget : IFuzzTarget
@@ -38,6 +39,7 @@ internal sealed class TextTarget : IFuzzTarget
         foreach (string reference in new[] { s_key, "dat://" + s_key, "DAT://" + s_key + "+12/a/b%20c", s_key[..12], "see " + s_key + ".", s_key + "+", "dat://" + s_key + "+18446744073709551615", "/tmp", "" }) yield return Of(0, reference);
         foreach (string version in new[] { "12", "007", "@2018-01-24T1730Z", "@2018-01-24", "@yesterday", "@2h-ago", "@99999999w-ago", "@30min-ago", "9223372036854775807", "@" }) yield return Of(1, version);
         foreach (string name in new[] { "a", "..", "b.txt\0b.text", "blackbird (file).txt\0c", new string('x', 260) + ".txt", "é\0e", "\U0001F600\0\uFFFD", "/a//b/" }) yield return Of(2, name);
+        foreach (string address in new[] { "192.0.2.7:3282", "[2001:db8::7]:3282", "example.org:65535", ":1", "[]:1", "a:65536" }) yield return Of(5, address);
         foreach (string typed in new[] { "6", "2018-01-24T17:30Z", "2018-01-24 17:30", "24 Jan 2018 17:30:00 +01:00", "0001-01-01", "9999-12-31T23:59:59.9999999-14:00", "1", "-1" }) yield return Of(4, typed);
         foreach (string target in new[] { "a", "../a", "a/../b", "/etc/passwd", "../../x", "./a/./b", "a/..", "", "..\0/a/b" }) yield return Of(3, target);
     }
@@ -46,7 +48,7 @@ internal sealed class TextTarget : IFuzzTarget
     {
         if (input.IsEmpty) return;
         ReadOnlySpan<byte> bytes = input[1..];
-        switch (input[0] % 5)
+        switch (input[0] % 6)
         {
             case 0:
                 Reference(Encoding.UTF8.GetString(bytes));
@@ -60,8 +62,11 @@ internal sealed class TextTarget : IFuzzTarget
             case 3:
                 Link(bytes);
                 break;
-            default:
+            case 4:
                 Argument(Encoding.UTF8.GetString(bytes));
+                break;
+            default:
+                Address(Encoding.UTF8.GetString(bytes));
                 break;
         }
     }
@@ -117,6 +122,13 @@ internal sealed class TextTarget : IFuzzTarget
         Oracle.That(text.StartsWith('@'), "times are marked");
         Oracle.That(!text.EndsWith("-ago", StringComparison.Ordinal) || time <= s_now, "what is ago is past");
         Oracle.That(VersionName.TryTime(text, DateTimeOffset.MinValue.AddHours(1), out DateTimeOffset early) && early >= DateTimeOffset.MinValue, "the same name at the beginning of time");
+    }
+
+    private static void Address(string text)
+    {
+        if (!PeerAddress.TryParse(text, out PeerAddress address)) return;
+        Oracle.That(address.Host.Length > 0 && address.Port is >= 0 and <= 65535, "a host and a port");
+        Oracle.That(PeerAddress.TryParse(address.ToString(), out PeerAddress again) && again == address, "an address there and back");
     }
 
     private static void Argument(string text)
