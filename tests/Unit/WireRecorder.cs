@@ -97,6 +97,22 @@ internal sealed class WireRecorder : IWireHandler
     public static string Format(Proof p) => $"data {p.Index} {(p.Value is { } v ? Hex(v) : "-")} "
         + $"[{string.Join(' ', p.Nodes)}] {(p.Signature is { } s ? Hex(s) : "-")}";
 
+    /// <summary>The line of a frame's body; false for what a handler of messages does not hear.</summary>
+    public static bool TryFormat(FrameType type, ReadOnlyMemory<byte> body, out string line)
+    {
+        line = type switch
+        {
+            FrameType.Info when MessageCodec.TryDecode(body.Span, out InfoMessage m) => Format(m),
+            FrameType.Have when MessageCodec.TryDecode(body.Span, out HaveMessage m) => Format(m),
+            FrameType.Unhave when MessageCodec.TryDecode(body.Span, out UnhaveMessage m) => Format(m),
+            FrameType.Want when MessageCodec.TryDecode(body.Span, out WantMessage m) => Format(m),
+            FrameType.Request when MessageCodec.TryDecode(body.Span, out RequestMessage m) => Format(m),
+            FrameType.Data when DataCodec.TryDecode(body, out Proof? m) => Format(m!),
+            _ => "",
+        };
+        return line.Length > 0;
+    }
+
     private ValueTask Take(WireChannel channel, string line)
     {
         Line(line);

@@ -15,20 +15,19 @@ public sealed class WireSessionTests
 {
     private static readonly string[] s_directions = ["a->b", "b->a"];
 
-    public static TheoryData<string> Sessions => new(
-        Directory.GetFiles(Vectors.PathOf("wire"), "session-*.json").Select(path => Path.GetFileName(path)).Order());
+    public static TheoryData<string> Sessions => [.. RecordedSession.Files];
 
     public static TheoryData<string, string, int?> Replays
     {
         get
         {
             TheoryData<string, string, int?> rows = [];
-            foreach (string session in Directory.GetFiles(Vectors.PathOf("wire"), "session-*.json").Order())
+            foreach (string session in RecordedSession.Files)
             {
                 foreach (string us in new[] { "a", "b" })
                 {
-                    rows.Add(Path.GetFileName(session), us, null);
-                    rows.Add(Path.GetFileName(session), us, 7);
+                    rows.Add(session, us, null);
+                    rows.Add(session, us, 7);
                 }
             }
 
@@ -40,14 +39,14 @@ public sealed class WireSessionTests
     [MemberData(nameof(Sessions))]
     public void Both_directions_decipher_to_the_recorded_frames(string file)
     {
-        Session session = new(file);
+        RecordedSession session = new(file);
         foreach (string direction in s_directions)
         {
-            List<JsonElement> recorded = session.Frames(direction);
+            List<RecordedFrame> recorded = session.Of(direction);
             foreach (int seed in new[] { 1, 2, 3 })
             {
                 List<(string Hex, Frame Frame)> frames = ReadAll(session, direction, new Random(seed));
-                frames.Select(f => f.Hex).Should().Equal(recorded.Skip(1).Select(f => f.GetProperty("hex").GetString()), "{0} {1} cut by seed {2}", file, direction, seed);
+                frames.Select(f => f.Hex).Should().Equal(recorded.Skip(1).Select(f => Convert.ToHexStringLower(f.Bytes)), "{0} {1} cut by seed {2}", file, direction, seed);
             }
         }
     }
@@ -56,13 +55,12 @@ public sealed class WireSessionTests
     [MemberData(nameof(Sessions))]
     public void Every_frame_decodes_to_the_recorded_fields_and_encodes_to_the_recorded_bytes(string file)
     {
-        foreach (JsonElement frame in new Session(file).AllFrames)
+        foreach (RecordedFrame frame in new RecordedSession(file).Frames.Where(f => f.Type is not (null or FrameType.Extension)))
         {
-            if (!frame.TryGetProperty("typeId", out JsonElement typeId) || typeId.GetInt32() == (int)FrameType.Extension) continue;
-            FrameType type = (FrameType)typeId.GetInt32();
-            byte[] body = BodyOf(frame);
-            WireFields.Of(type, body).ShouldBe(frame.GetProperty("fields"), $"{file} at {frame.GetProperty("offset")}");
-            Reencode(type, body, frame).Should().Equal(body, "{0} at {1}", file, frame.GetProperty("offset"));
+            FrameType type = frame.Type!.Value;
+            byte[] body = frame.Body;
+            WireFields.Of(type, body).ShouldBe(frame.Fields, $"{file} at {frame.Json.GetProperty("offset")}");
+            Reencode(type, body, frame.Json).Should().Equal(body, "{0} at {1}", file, frame.Json.GetProperty("offset"));
         }
     }
 
@@ -70,10 +68,10 @@ public sealed class WireSessionTests
     [MemberData(nameof(Replays))]
     public async Task We_take_the_place_of_either_peer(string file, string us, int? fragmentSeed)
     {
-        Session session = new(file);
+        RecordedSession session = new(file);
         string outgoing = us == "a" ? "a->b" : "b->a", incoming = us == "a" ? "b->a" : "a->b";
         HandshakeMessage own = session.HandshakeOf(outgoing);
-        List<string> expected = session.MessagesOf(incoming, own.Extensions);
+        List<string> expected = MessagesOf(session, incoming, own.Extensions);
 
         // Every feed the remote names is opened; requests make room for the Data that the recorded peer had asked for.
         WireRecorder recorder = new()
@@ -128,7 +126,7 @@ public sealed class WireSessionTests
         }
     }
 
-    private static List<(string Hex, Frame Frame)> ReadAll(Session session, string direction, Random random)
+    private static List<(string Hex, Frame Frame)> ReadAll(RecordedSession session, string direction, Random random)
     {
         byte[] stream = session.BytesOf(direction);
         using FrameReader reader = new(new XSalsa20Stream(session.FirstKey, session.NonceOf(direction)), new AnyLength());
@@ -181,94 +179,24 @@ public sealed class WireSessionTests
         return WireFields.Encode(type, JsonSerializer.SerializeToElement(present));
     }
 
-    private static byte[] BodyOf(JsonElement frame)
-    {
-        ReadOnlySpan<byte> bytes = frame.Hex("hex");
-        Varint.TryRead(ref bytes, out _).Should().BeTrue();
-        Varint.TryRead(ref bytes, out _).Should().BeTrue();
-        return bytes.ToArray();
-    }
-
     private sealed class AnyLength : IFrameRules
     {
         public int MaxLength(int channel, FrameType type) => FrameReader.MaxFrameLength;
     }
 
-    private sealed class Session(string file)
+    /// <summary>As a handler that opens every feed hears them.</summary>
+    private static List<string> MessagesOf(RecordedSession session, string direction, IReadOnlyList<string> sharedNames)
     {
-        private readonly JsonElement _root = Vectors.Json("wire/" + file);
-
-        public IEnumerable<JsonElement> AllFrames => _root.GetProperty("frames").EnumerateArray();
-
-        public FeedKey FirstKey
+        List<string> lines = [];
+        IReadOnlyList<string> names = session.HandshakeOf(direction).Extensions;
+        foreach (RecordedFrame frame in session.Of(direction))
         {
-            get
-            {
-                string label = _root.GetProperty("streams").GetProperty("a->b").GetProperty("firstFeed").GetString()!;
-                return FeedKey.From(_root.GetProperty("feeds").EnumerateArray().Single(f => f.GetProperty("name").GetString() == label).Hex("key"));
-            }
+            byte[] body = frame.Body;
+            if (WireRecorder.TryFormat(frame.Type!.Value, body, out string line)) lines.Add(line);
+            else if (frame.Type == FrameType.Extension && sharedNames.Contains(names[body[0]]))
+                lines.Add($"extension {names[body[0]]} {Convert.ToHexStringLower(body.AsSpan(1))}");
         }
 
-        public byte[] BytesOf(string direction) => Stream(direction).Hex("ciphertext")!;
-
-        public byte[] NonceOf(string direction) => Stream(direction).Hex("nonce")!;
-
-        public int ClearLength(string direction) => Stream(direction).GetProperty("clearLength").GetInt32();
-
-        public FeedKey KeyOf(DiscoveryKey discoveryKey) => FeedKey.From(_root.GetProperty("feeds").EnumerateArray()
-            .Single(f => f.GetProperty("discoveryKey").GetString() == discoveryKey.ToHex()).Hex("key"));
-
-        public List<JsonElement> Frames(string direction) =>
-            [.. AllFrames.Where(f => f.GetProperty("dir").GetString() == direction && f.TryGetProperty("hex", out _))];
-
-        public HandshakeMessage HandshakeOf(string direction)
-        {
-            MessageCodec.TryDecode(BodyOf(Frames(direction)[1]), out HandshakeMessage? handshake).Should().BeTrue();
-            return handshake!;
-        }
-
-        public byte[] FirstFlight(string direction) =>
-            BytesOf(direction)[..(ClearLength(direction) + Frames(direction)[1].Hex("hex")!.Length)];
-
-        /// <summary>As a handler that opens every feed hears them.</summary>
-        public List<string> MessagesOf(string direction, IReadOnlyList<string> sharedNames)
-        {
-            List<string> lines = [];
-            IReadOnlyList<string> names = HandshakeOf(direction).Extensions;
-            foreach (JsonElement frame in Frames(direction))
-            {
-                byte[] body = BodyOf(frame);
-                switch ((FrameType)frame.GetProperty("typeId").GetInt32())
-                {
-                    case FrameType.Info when MessageCodec.TryDecode(body, out InfoMessage info):
-                        lines.Add(WireRecorder.Format(info));
-                        break;
-                    case FrameType.Have when MessageCodec.TryDecode(body, out HaveMessage have):
-                        lines.Add(WireRecorder.Format(have));
-                        break;
-                    case FrameType.Unhave when MessageCodec.TryDecode(body, out UnhaveMessage unhave):
-                        lines.Add(WireRecorder.Format(unhave));
-                        break;
-                    case FrameType.Want when MessageCodec.TryDecode(body, out WantMessage want):
-                        lines.Add(WireRecorder.Format(want));
-                        break;
-                    case FrameType.Request when MessageCodec.TryDecode(body, out RequestMessage request):
-                        lines.Add(WireRecorder.Format(request));
-                        break;
-                    case FrameType.Data when DataCodec.TryDecode(body, out Proof? proof):
-                        lines.Add(WireRecorder.Format(proof!));
-                        break;
-                    case FrameType.Extension when sharedNames.Contains(names[body[0]]):
-                        lines.Add($"extension {names[body[0]]} {Convert.ToHexStringLower(body.AsSpan(1))}");
-                        break;
-                    default:
-                        break;
-                }
-            }
-
-            return lines;
-        }
-
-        private JsonElement Stream(string direction) => _root.GetProperty("streams").GetProperty(direction);
+        return lines;
     }
 }
