@@ -125,6 +125,31 @@ public sealed class HedgingTests : IAsyncDisposable
         await Task.WhenAll(reads).WaitAsync(ReplicaNode.Patience);
     }
 
+    [Fact]
+    public async Task A_peer_that_was_outrun_is_not_asked_first_again()
+    {
+        await StartAsync();
+        HeldBack silent = await ConnectAsync();
+        Task<byte[]> read = _reader.ReadAsync(5);
+        await silent.AskedAsync(5);
+        HeldBack quick = await ConnectAsync();
+        _time.Advance(TimeSpan.FromMilliseconds(300));
+        await quick.AskedAsync(5);
+        quick.Answer(5);
+        await read;
+
+        // More reads than there may be second requests.
+        for (int index = 10; index < 10 + 2 * Hedging.Initial; index++)
+        {
+            Task<byte[]> next = _reader.ReadAsync(index);
+            await quick.AskedAsync(index);
+            quick.Answer(index);
+            (await next).Should().Equal(ReplicaNode.Block(index));
+        }
+
+        silent.Has(10).Should().BeFalse();
+    }
+
     private async Task StartAsync()
     {
         _ends.Add(_owner = await ReplicaNode.OwnerAsync(64));

@@ -45,6 +45,19 @@ public sealed class PeerDialerTests
     }
 
     [Fact]
+    public async Task A_bare_socket_error_of_a_dial_is_one_more_failure()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode reader = ReplicaNode.Reader(ReplicaNode.KeyOf("x"), new ReplicatorOptions { Time = time });
+        await using PeerDialer dialer = new(reader.Replicator, (_, _) => throw new SocketException((int)SocketError.HostUnreachable));
+        dialer.Add(s_address);
+
+        await ReplicaNode.UntilAsync(() => dialer.Status.Single().Rest is not null, "it rests");
+
+        dialer.Explain().Should().Be("no peer answered: peer.example:3282 unreachable");
+    }
+
+    [Fact]
     public async Task Dials_again_when_a_connection_ends()
     {
         await using ReplicaNode owner = await ReplicaNode.OwnerAsync(3);

@@ -98,10 +98,39 @@ public sealed class ReplicationBoundsTests
         {
             while (window.HasRoom(FetchPriority.Interactive)) window.Sent(65_536);
             window.Ended(65_536);
-            window.Answered(65_536, 400);
+            window.Answered(65_536, 150);
         }
 
         window.ByteLimit.Should().Be(RequestWindow.StartBytes);
+    }
+
+    [Fact]
+    public void The_window_shrinks_to_its_bound_while_a_reader_would_wait_long_behind_it()
+    {
+        RequestWindow window = new();
+        window.Answered(1, 10);
+        for (int round = 0; round < 200; round++)
+        {
+            window.Sent(65_536);
+            window.Ended(65_536);
+            window.Answered(65_536, 400);
+        }
+
+        window.ByteLimit.Should().Be(RequestWindow.MinBytes);
+    }
+
+    [Fact]
+    public void Of_late_answers_the_newest_are_remembered()
+    {
+        PeerChannel channel = new(null!, null!, null!);
+
+        for (long i = 0; i <= PeerChannel.MaxLate; i++) channel.Forget(new PendingRequest(channel, RequestKind.Block, i, FetchPriority.Background, 1, 0));
+
+        channel.TryTake(0, hash: false, out _).Should().BeFalse("the oldest was forgotten");
+        channel.TryTake(1, hash: false, out _).Should().BeTrue();
+        channel.TryTake(1, hash: false, out _).Should().BeFalse("it comes once");
+        channel.TryTake(PeerChannel.MaxLate, hash: true, out _).Should().BeFalse("its bytes were asked for");
+        channel.TryTake(PeerChannel.MaxLate, hash: false, out _).Should().BeTrue();
     }
 
     [Fact]

@@ -154,6 +154,95 @@ public sealed class SchedulingTests
     }
 
     [Fact]
+    public async Task Each_reader_waits_its_own_time_for_the_same_block()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode reader = ReplicaNode.Reader(ReplicaNode.KeyOf("lonely"), new ReplicatorOptions { Time = time });
+        Task<byte[]> early = reader.ReadAsync(5);
+        time.Advance(TimeSpan.FromSeconds(6));
+        Task<byte[]> late = reader.ReadAsync(5);
+
+        time.Advance(TimeSpan.FromSeconds(5));
+        await early.Awaiting(t => t).Should().ThrowAsync<DatException>();
+        late.IsCompleted.Should().BeFalse();
+        time.Advance(TimeSpan.FromSeconds(6));
+
+        (await late.Awaiting(t => t).Should().ThrowAsync<DatException>()).Which.Error.Should().Be(DatError.Offline);
+    }
+
+    [Fact]
+    public async Task A_reader_outlasts_a_break_of_its_only_peer()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer dying = Silent(owner.Feed);
+        reader.Connect(dying);
+        Task<byte[]> read = reader.ReadAsync(5);
+        await dying.UntilAsync(p => p.Requests.Any(r => r.Index == 5), "it was asked");
+        for (int i = 0; i < 19; i++) time.Advance(TimeSpan.FromMilliseconds(500));
+        dying.Wire.Close(null);
+        await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.Count == 0, "it is gone");
+
+        for (int i = 0; i < 18; i++) time.Advance(TimeSpan.FromMilliseconds(500));
+
+        read.IsCompleted.Should().BeFalse("for less than ten seconds nobody has it");
+        reader.Connect(owner);
+        (await read).Should().Equal(ReplicaNode.Block(5));
+    }
+
+    [Fact]
+    public async Task A_reader_of_what_is_not_written_yet_gets_it_when_it_is()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(1);
+        Task<byte[]> read = owner.ReadAsync(2);
+        await ReplicaNode.UntilAsync(() => read.IsCompleted || owner.Feed.Length == 1, "it waits");
+
+        await owner.AppendAsync(1, 2);
+
+        (await read).Should().Equal(ReplicaNode.Block(2));
+    }
+
+    [Fact]
+    public async Task A_block_that_its_peer_takes_back_is_asked_of_another_at_once()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer clearing = Silent(owner.Feed);
+        await using ScriptedPeer holding = ScriptedPeer.Honest(owner.Feed);
+        reader.Connect(clearing);
+        Task<byte[]> read = reader.ReadAsync(5, FetchPriority.Background);
+        await clearing.UntilAsync(p => p.Requests.Any(r => r.Index == 5), "it was asked");
+        reader.Connect(holding);
+        await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.Count(p => p.Feeds.Any(f => f.Informed)) == 2, "both have told what they have");
+
+        (await clearing.OpenAsync()).Send(new UnhaveMessage(4, 3));
+
+        (await read).Should().Equal(ReplicaNode.Block(5));
+        clearing.Requests.Where(r => r.Index == 5).Should().ContainSingle();
+    }
+
+    [Fact]
+    public async Task A_claim_that_is_never_proven_does_not_keep_the_truth_away()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer liar = new();
+        reader.Connect(liar);
+        (await liar.OpenAsync()).Send(new HaveMessage(1L << 39, null, null, false));
+        await liar.UntilAsync(p => p.Requests.Any(), "it is asked to prove it");
+        reader.Connect(owner);
+        await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.Any(p => p.Feeds.Any(f => f.ClaimedLength == 10)), "the truth is claimed too");
+
+        time.Advance(TimeSpan.FromMilliseconds(RequestScheduler.RequestTimeoutMs));
+
+        await ReplicaNode.UntilAsync(() => reader.Feed.Length == 10, "the truth is known");
+        liar.IsClosed.Should().BeFalse();
+    }
+
+    [Fact]
     public async Task A_block_that_no_connected_peer_has_fails_as_offline()
     {
         FakeTimeProvider time = new();

@@ -12,16 +12,20 @@ namespace DatFs.Unit;
 /// </summary>
 internal sealed class ScriptedPeer : IWireHandler, IAsyncDisposable
 {
-    private readonly TaskCompletionSource<WireChannel> _open = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConcurrentDictionary<FeedKey, TaskCompletionSource<WireChannel>> _open = [];
     private readonly TaskCompletionSource<Exception?> _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly RemoteTree _tree = new();
     private WireConnection? _wire;
+    private FeedKey _first;
     private Task _running = Task.CompletedTask;
 
     public byte[] Id { get; init; } = RandomNumberGenerator.GetBytes(32);
     public bool Live { get; init; } = true;
     public bool Ack { get; init; }
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Feeds opened after the first.</summary>
+    public IReadOnlyList<FeedKey> Feeds { get; init; } = [];
 
     public Action<WireChannel, WantMessage> Want { get; set; } = (_, _) => { };
     public Action<WireChannel, RequestMessage> Request { get; set; } = (_, _) => { };
@@ -69,13 +73,15 @@ internal sealed class ScriptedPeer : IWireHandler, IAsyncDisposable
 
     public void Run(ITransport transport, FeedKey key)
     {
-        WireOptions options = new() { Id = Id, Live = Live, Ack = Ack, Time = Time };
+        WireOptions options = new() { Id = Id, Live = Live, Ack = Ack, Time = Time, MaxUnknownChannels = WireConnection.MaxChannels };
+        _first = key;
         _wire = new WireConnection(transport, this, options, key);
+        foreach (FeedKey feed in Feeds) _wire.Open(feed);
         _running = _wire.RunAsync(CancellationToken.None);
     }
 
-    /// <summary>The first channel, once both sides opened it.</summary>
-    public Task<WireChannel> OpenAsync() => _open.Task.WaitAsync(ReplicaNode.Patience);
+    /// <summary>The first channel, or that of another feed, once both sides opened it.</summary>
+    public Task<WireChannel> OpenAsync(FeedKey? feed = null) => Opened(feed ?? _first).Task.WaitAsync(ReplicaNode.Patience);
 
     /// <summary>The reason of the end.</summary>
     public Task<Exception?> ClosedAsync() => _closed.Task.WaitAsync(ReplicaNode.Patience);
@@ -85,7 +91,7 @@ internal sealed class ScriptedPeer : IWireHandler, IAsyncDisposable
     public FeedKey? ChooseFirstFeed(WireConnection connection, DiscoveryKey discoveryKey) => null;
     public void OnHandshake(WireConnection connection, HandshakeMessage handshake) => Heard.Enqueue(handshake);
     public void OnRemoteFeed(WireConnection connection, DiscoveryKey discoveryKey) => Heard.Enqueue(discoveryKey);
-    public void OnChannelOpen(WireChannel channel) => _open.TrySetResult(channel);
+    public void OnChannelOpen(WireChannel channel) => Opened(channel.Key).TrySetResult(channel);
     public void OnChannelClosed(WireChannel channel) { }
 
     public ValueTask OnInfoAsync(WireChannel channel, InfoMessage message) => Hear(message, () => Info(channel, message));
@@ -105,6 +111,9 @@ internal sealed class ScriptedPeer : IWireHandler, IAsyncDisposable
         await _wire.DisposeAsync();
         await _running.WaitAsync(ReplicaNode.Patience);
     }
+
+    private TaskCompletionSource<WireChannel> Opened(FeedKey feed) =>
+        _open.GetOrAdd(feed, static _ => new TaskCompletionSource<WireChannel>(TaskCreationOptions.RunContinuationsAsynchronously));
 
     private static ReadOnlyMemory<byte>? Copy(ReadOnlyMemory<byte>? bytes) => bytes is { } some ? some.ToArray() : default(ReadOnlyMemory<byte>?);
 

@@ -1,3 +1,4 @@
+using DatFs.Evidence;
 using DatFs.Feeds;
 using DatFs.Replication;
 using DatFs.Wire;
@@ -203,6 +204,22 @@ public sealed class ServingTests
 
         await peer.ClosedAsync();
         reader.Feed.Length.Should().Be(0);
+    }
+
+    [Fact]
+    public async Task A_peer_that_asks_much_and_reads_nothing_is_still_heard()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(4, tail: 600_000);
+        (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
+        owner.Run(there);
+        using RawPeer deaf = new(here, owner.Feed.Key);
+        await deaf.GreetAsync();
+        for (int i = 0; i < 4; i++) await deaf.SendAsync(0, FrameType.Request, $"080{i}100018002000");
+        for (int i = 0; i < 3 * PeerConnection.FreeWantAnswers; i++) await deaf.SendAsync(0, FrameType.Want, "080010808040");
+
+        await deaf.SendAsync(0, FrameType.Have, "0863");
+
+        await ReplicaNode.UntilAsync(() => owner.Replicator.Peers.Any(p => p.Feeds.Any(f => f.ClaimedLength == 100)), "it was heard");
     }
 
     [Fact]

@@ -44,6 +44,7 @@ internal sealed class Announcements(FeedReplication feed)
     /// <summary>Takes blocks back.</summary>
     public void Cleared(long start, long count)
     {
+        if (count == 0) return;
         foreach (PeerChannel channel in feed.Channels)
         {
             if (channel.RemoteWant && !channel.Ended) channel.Wire.Send(new UnhaveMessage(start, count));

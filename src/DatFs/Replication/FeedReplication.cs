@@ -189,15 +189,7 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
         {
             Fetch fetch = waiter.Fetch;
             if (!fetch.Waiters.Remove(waiter)) return;
-            if (fetch.Waiters.Count == 0)
-            {
-                Drop(fetch);
-            }
-            else
-            {
-                fetch.UpdatePriority();
-                if (fetch.Node.List is not null) Enqueue(fetch);
-            }
+            Withdrawn(fetch);
         }
 
         waiter.Done.TrySetCanceled(ct);
@@ -226,6 +218,33 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
     {
         Drop(fetch);
         fetch.Fail(reason);
+    }
+
+    /// <summary>Ends the waits of a fetch that have lasted so long; others of the same fetch go on.</summary>
+    public void Fail(Fetch fetch, double sinceOrBefore, DatException reason)
+    {
+        for (int i = fetch.Waiters.Count - 1; i >= 0; i--)
+        {
+            FetchWaiter waiter = fetch.Waiters[i];
+            if (waiter.Since > sinceOrBefore) continue;
+            fetch.Waiters.RemoveAt(i);
+            waiter.Done.TrySetException(reason);
+        }
+
+        Withdrawn(fetch);
+    }
+
+    // With fewer readers a fetch is perhaps less urgent, and without any it is over.
+    private void Withdrawn(Fetch fetch)
+    {
+        if (fetch.Waiters.Count == 0)
+        {
+            Drop(fetch);
+            return;
+        }
+
+        fetch.UpdatePriority();
+        if (fetch.Node.List is not null) Enqueue(fetch);
     }
 
     private void Drop(Fetch fetch)
@@ -268,6 +287,12 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
             (long start, long end) = (_offsets[i].Start, _offsets[i].End);
             if (Feed.TrySeek(_offsets[i].Target, ref start, ref end, out _) || start >= end) Complete(_offsets[i]);
         }
+    }
+
+    /// <summary>Ends the waits for blocks that came otherwise than from a peer.</summary>
+    public void Satisfy(long start, long end)
+    {
+        foreach (Fetch fetch in _blocks.Values.Where(f => f.Target >= start && f.Target < end).ToArray()) Complete(fetch);
     }
 
     /// <summary>Looks at blocks again that were assigned and came back, or were given up.</summary>

@@ -44,8 +44,9 @@ internal sealed class Hedging
         double next = double.MaxValue;
         foreach (PendingRequest request in _waitedFor)
         {
-            double left = DueAt(request) - now;
-            if (left > 0 && request.Twin is null && request.Channel.Feed.Channels.Count > 1) next = Math.Min(next, left);
+            if (request.Twin is not null || request.Channel.Feed.Channels.Count < 2) continue;
+            double left = DueAt(request, OtherFor(request)) - now;
+            if (left > 0) next = Math.Min(next, left);
         }
 
         return next;
@@ -57,9 +58,9 @@ internal sealed class Hedging
         List<(PendingRequest, PeerChannel)> late = [];
         foreach (PendingRequest request in _waitedFor)
         {
-            if (request.Twin is not null || request.Fetch is not { Waiters.Count: > 0 } || now < DueAt(request)) continue;
+            if (request.Twin is not null || request.Fetch is not { Waiters.Count: > 0 }) continue;
             if (Sent >= Initial + _asked / OneIn) break;
-            if (OtherFor(request) is not { } other) continue;
+            if (OtherFor(request) is not { } other || now < DueAt(request, other)) continue;
             late.Add((request, other));
             Sent++;
         }
@@ -67,7 +68,13 @@ internal sealed class Hedging
         return late;
     }
 
-    private static double DueAt(PendingRequest request) => request.SentAt + Math.Max(2 * request.Channel.Peer.Window.SmoothedMs, MinWaitMs);
+    // Late is what either of the two would have answered by now: a reader does not wait long for a block that the background asked of a slow peer.
+    private static double DueAt(PendingRequest request, PeerChannel? other)
+    {
+        double usual = request.Channel.Peer.Window.SmoothedMs;
+        if (other?.Peer.Window.SmoothedMs is > 0 and var quicker) usual = Math.Min(usual, quicker);
+        return request.SentAt + Math.Max(2 * usual, MinWaitMs);
+    }
 
     private static PeerChannel? OtherFor(PendingRequest request)
     {

@@ -18,11 +18,12 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
     public const int MaxEarlyWants = 8;
     /// <summary>Ranges asked about on one channel.</summary>
     public const int MaxWants = 4096;
-    /// <summary>Answers remembered that came too late for their request.</summary>
+    /// <summary>Requests remembered whose answer may still come although nobody waits for it; the oldest are forgotten first.</summary>
     public const int MaxLate = 1024;
 
     private readonly HashSet<long> _wanted = [];
     private readonly HashSet<(long Index, bool Hash)> _late = [];
+    private readonly Queue<(long Index, bool Hash)> _lateInOrder = new();
     private int _openWants;
 
     public PeerConnection Peer { get; } = peer;
@@ -177,7 +178,10 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
     {
         if (request.Kind == RequestKind.Seek) Seek = null;
         else (request.Kind == RequestKind.Hash ? Hashes : Blocks).Remove(request.Index);
-        if (_late.Count < MaxLate) _late.Add((request.Index, request.Kind == RequestKind.Hash));
+        (long, bool) late = (request.Index, request.Kind == RequestKind.Hash);
+        if (!_late.Add(late)) return;
+        _lateInOrder.Enqueue(late);
+        if (_lateInOrder.Count > MaxLate) _late.Remove(_lateInOrder.Dequeue());
     }
 
     /// <summary>The cursor of a range on this channel.</summary>

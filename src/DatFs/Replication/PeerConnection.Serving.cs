@@ -22,7 +22,7 @@ internal sealed partial class PeerConnection
     {
         PeerChannel? state;
         lock (owner.Gate) state = Of(channel);
-        if (state is null || state.Feed.Frozen) return ValueTask.CompletedTask;
+        if (state is null || state.Feed.Frozen || state.Feed.Left) return ValueTask.CompletedTask;
         long size = message.Hash ? HashAnswerBytes : state.Feed.Feed.TryGetSize(message.Index, out long known) ? known : HashAnswerBytes;
         return _serve.AddAsync(new ServeItem(state, message, size));
     }
@@ -41,14 +41,20 @@ internal sealed partial class PeerConnection
         {
             try
             {
-                Serve(item.Channel, item.Request);
+                if (item.Want is { } want) Answer(item.Channel, want);
+                else Serve(item.Channel, item.Request);
                 await Wire.DrainAsync(ct);
             }
             catch (OperationCanceledException)
             {
                 return;
             }
-            catch (Exception e) when (e is IOException or DatException or ObjectDisposedException or ProtocolViolationException)
+            catch (ObjectDisposedException) when (item.Channel.Feed.Left)
+            {
+                // The feed was closed while its block was being read; the other feeds of this connection go on.
+                continue;
+            }
+            catch (Exception e)
             {
                 ReplicationLog.NotServed(owner.Log, Address, item.Channel.Feed.Feed.DiscoveryKey, item.Request.Index, e);
                 Wire.Close(e);

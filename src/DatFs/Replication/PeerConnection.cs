@@ -10,7 +10,7 @@ namespace DatFs.Replication;
 /// </summary>
 internal sealed partial class PeerConnection(Replicator owner, ITransport transport) : IWireHandler, IAsyncDisposable
 {
-    /// <summary>Wants answered at once; later ones wait until the peer has read what it got (§9.1).</summary>
+    /// <summary>Wants answered at once; later ones wait for their turn among the requests, until the peer has read what it got (§9.1).</summary>
     public const int FreeWantAnswers = 16;
     /// <summary>Longest Want answered (wire-protocol.md §9.1).</summary>
     public const long MaxWantBlocks = 1L << 24;
@@ -20,13 +20,15 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public const int MaxMisbehaviour = 64;
     /// <summary>Bytes within a tick that show that a slow peer is still sending.</summary>
     public const long ProgressBytes = 1024;
+    /// <summary>Time for a peer whose connection was replaced to end its half.</summary>
+    public const double FarewellMs = 5_000;
 
     private readonly Dictionary<FeedKey, PeerChannel> _channels = [];
     private WireConnection? _wire;
     private int _misbehaviour;
     private int _endedChannels;
     private long _progressAt;
-    private (double AtMs, long Received, long Sent) _sample;
+    private (double AtMs, long Received, long Sent) _sample = (owner.NowMs, 0, 0);
     private (double Received, double Sent) _rates;
 
     public WireConnection Wire => _wire!;
@@ -49,6 +51,8 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public double LastProgressMs { get; private set; }
     public IEnumerable<PeerChannel> Channels => _channels.Values;
     public bool HasRequests => Window.Count > 0;
+    /// <summary>When another connection took this one's place, in milliseconds of the replicator's clock.</summary>
+    public double? DismissedMs { get; private set; }
 
     /// <summary>Lower is asked first: quick, idle, reliable.</summary>
     public double Rank => TimeoutsInRow * 10_000.0 + Window.SmoothedMs * (1 + Window.Count / 16.0) / Math.Max(Score, 0.05);
@@ -71,16 +75,26 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
 
     public ValueTask DisposeAsync() => _wire?.DisposeAsync() ?? transport.DisposeAsync();
 
-    /// <summary>Opens all joined feeds and asks what the peer has.</summary>
+    /// <summary>Opens all joined feeds and asks what the peer has; on a connection that came in only once the peer has named the first.</summary>
     public void OpenChannels()
     {
-        if (State == PeerState.Closed || _wire is null) return;
-        foreach (FeedReplication feed in owner.Feeds) Open(feed);
+        if (State == PeerState.Closed || _wire is null || (State == PeerState.Connecting && !Initiator)) return;
+        foreach (FeedReplication feed in owner.Feeds)
+        {
+            if (!feed.Left) Open(feed);
+        }
     }
 
     private void Open(FeedReplication feed)
     {
-        if (_channels.ContainsKey(feed.Feed.Key)) return;
+        if (_channels.TryGetValue(feed.Feed.Key, out PeerChannel? known))
+        {
+            // The peer has been told that there is nothing, and a channel is never opened twice (§3.4): only a new connection helps.
+            if (known.Feed != feed) Close(PeerEnd.Closed, "a feed was left and is joined again");
+            return;
+        }
+
+        if (_channels.Count >= WireConnection.MaxChannels) return;
         Of(Wire.Open(feed.Feed.Key))?.SendWants();
     }
 
@@ -175,7 +189,10 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     {
         lock (owner.Gate)
         {
-            if (Of(channel) is { Ended: false } state) state.Apply(message);
+            if (Of(channel) is not { Ended: false } state) return ValueTask.CompletedTask;
+            state.Apply(message);
+            owner.Scheduler.Refused(state, message);
+            owner.Scheduler.Pump();
         }
 
         return ValueTask.CompletedTask;
@@ -188,11 +205,19 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         PeerChannel? state;
         lock (owner.Gate) state = Of(channel);
         if (state is null || state.Ended || state.Feed.Frozen) return;
-        if (state.WantsAnswered >= FreeWantAnswers) await Wire.DrainAsync(CancellationToken.None);
-        lock (owner.Gate) Answer(state, message);
+        if (state.WantsAnswered >= FreeWantAnswers) await _serve.AddAsync(new ServeItem(state, message, HashAnswerBytes));
+        else Answer(state, message);
     }
 
-    private static void Answer(PeerChannel state, WantMessage want)
+    private void Answer(PeerChannel state, WantMessage want)
+    {
+        lock (owner.Gate)
+        {
+            if (!state.Ended && !state.Feed.Left) SayWhatIsHeld(state, want);
+        }
+    }
+
+    private static void SayWhatIsHeld(PeerChannel state, WantMessage want)
     {
         Feed feed = state.Feed.Feed;
         long held = feed.Length;
@@ -216,7 +241,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         lock (owner.Gate)
         {
             state = Of(channel);
-            if (state is null || state.Feed.Frozen) return;
+            if (state is null || state.Feed.Frozen || state.Feed.Left) return;
             if (!state.TryTake(proof.Index, proof.Value is null, out request))
             {
                 Unasked(state, proof);
@@ -287,7 +312,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
 
     private void Misbehaved(string what)
     {
-        if (++_misbehaviour > MaxMisbehaviour) throw new ProtocolViolationException(what);
+        if (Interlocked.Increment(ref _misbehaviour) > MaxMisbehaviour) throw new ProtocolViolationException(what);
     }
 
     public void OnClosed(WireConnection connection, Exception? reason)
@@ -329,10 +354,12 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     {
         if (State == PeerState.Closed) return;
         State = PeerState.Closed;
+        DismissedMs = owner.NowMs;
         End = PeerEnd.Duplicate;
         EndReason = reason;
         foreach (PeerChannel channel in _channels.Values) Detach(channel);
         Wire.End();
+        owner.ArmTick();
     }
 
     /// <summary>An answer came in time.</summary>

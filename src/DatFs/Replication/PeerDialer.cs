@@ -35,7 +35,7 @@ public sealed class PeerDialer : IAsyncDisposable
 
     /// <summary>Creates a dialer without addresses.</summary>
     /// <param name="replicator">Runs the connections.</param>
-    /// <param name="dial">Opens a transport; throws <see cref="DatException"/> or <see cref="IOException"/> when it cannot. Null = TCP.</param>
+    /// <param name="dial">Opens a transport; throws <see cref="DatException"/>, <see cref="SocketException"/> or <see cref="IOException"/> when it cannot. Null = TCP.</param>
     /// <param name="random">Values in [0, 1) for the jitter; null = the system's.</param>
     public PeerDialer(Replicator replicator, Func<PeerAddress, CancellationToken, ValueTask<ITransport>>? dial = null, Func<double>? random = null)
     {
@@ -79,9 +79,9 @@ public sealed class PeerDialer : IAsyncDisposable
     /// <summary>Ends all connections and stops dialling.</summary>
     public async ValueTask DisposeAsync()
     {
+        await _replicator.Time.CancelAsync(_stopping);
         Task[] running;
         lock (_gate) running = [.. _lines.Select(l => l.Running)];
-        await _replicator.Time.CancelAsync(_stopping);
         await Task.WhenAll(running);
         _stopping.Dispose();
     }
@@ -138,6 +138,10 @@ public sealed class PeerDialer : IAsyncDisposable
         catch (DatException e)
         {
             return e.InnerException is SocketException socket ? Sentence(socket.SocketErrorCode) : e.Error == DatError.TimedOut ? "timed out" : e.Message;
+        }
+        catch (SocketException e)
+        {
+            return Sentence(e.SocketErrorCode);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {

@@ -9,8 +9,8 @@ namespace DatFs.Replication;
 /// <summary>
 /// The connections of one drive (wire-protocol.md §5, §8): the public door of this folder. Feeds are joined, the first one is first on
 /// every connection; connections come from a dialer, a listener or discovery and are run here to their end.
-/// Invariants: nothing is asked of a peer that it did not announce; a block is asked of one peer at a time; nothing unverified
-/// reaches a feed; a peer that lies costs its own connection only. All state changes under one lock inside which no I/O happens;
+/// Invariants: nothing is asked of a peer that it did not announce; a block is asked of one peer at a time, and of a second one only
+/// when a reader waits and the first is slow; nothing unverified reaches a feed; a peer that lies costs its own connection only. All state changes under one lock inside which no I/O happens;
 /// hashing, disk and sockets run outside. One timer for everything, asleep when nothing is pending. Any thread may call.
 /// </summary>
 public sealed class Replicator : IFeedNetwork, IAsyncDisposable
@@ -243,6 +243,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
     {
         if (feed.Frozen) return;
         feed.Freeze();
+        foreach (PeerChannel channel in feed.Channels) Scheduler.Abandon(channel);
         ReplicationLog.Forked(Log, feed.Feed.DiscoveryKey, shownBy.Address);
     }
 
@@ -300,6 +301,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         {
             feed.Announcements.Appended(change.Start, change.Count);
             feed.Satisfy();
+            feed.Satisfy(change.Start, change.Start + change.Count);
         }
         else
         {
@@ -319,7 +321,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         }
 
         due = Math.Min(due, Scheduler.Hedging.NextMs(NowMs));
-        if (due > TickMs && _connections.Exists(c => c.HasRequests)) due = TickMs;
+        if (due > TickMs && _connections.Exists(c => c.HasRequests || c.DismissedMs is not null)) due = TickMs;
         if (due == double.MaxValue || _disposed) return;
 
         // Timers count whole milliseconds: less would come too early, and again and again until the time is there.
@@ -339,6 +341,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             double now = NowMs;
             foreach (PeerConnection connection in _connections)
             {
+                if (now - connection.DismissedMs >= PeerConnection.FarewellMs) connection.Wire.Close(null);
                 if (!connection.HasRequests) continue;
                 connection.NoticeProgress();
                 if (!Scheduler.ExpireRequests(connection)) connection.Close(PeerEnd.Failed, "the peer does not answer requests");
@@ -370,6 +373,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             lock (owner.Gate)
             {
                 if (feed.Left) return;
+                feed.Announcements.Cleared(0, feed.Feed.Length);
                 Leave(feed);
                 if (!feed.First) owner._feeds.Remove(feed);
                 foreach (PeerChannel channel in feed.Channels.ToArray()) owner.Scheduler.Abandon(channel);

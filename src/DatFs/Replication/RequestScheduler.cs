@@ -155,7 +155,7 @@ internal sealed class RequestScheduler(Replicator owner)
             if (channel.Ended || channel.RemoteLength <= length || !channel.Peer.Window.HasRoom(priority)) continue;
             long newest = channel.Remote.PrevSet(channel.RemoteLength - 1, length);
             if (newest < 0 || channel.Hashes.ContainsKey(newest)) continue;
-            if (newest > head || newest == head && channel.Peer.Rank < best!.Peer.Rank) (best, head) = (channel, newest);
+            if (best is null || IsBetter(channel, newest, best, head)) (best, head) = (channel, newest);
         }
 
         if (best is null) return;
@@ -166,6 +166,13 @@ internal sealed class RequestScheduler(Replicator owner)
 
         if (feed.First && !feed.Reserved.ContainsKey(head)) feed.Probe = AskBlock(best, head, priority, feed.FetchOf(head));
         else feed.Probe = AskHash(best, head, priority, null);
+    }
+
+    // Who claims most is asked first, unless it has failed to prove a claim before: a lie must not keep the truth away (§9.2).
+    private static bool IsBetter(PeerChannel one, long newest, PeerChannel other, long head)
+    {
+        if (one.Peer.TimeoutsInRow != other.Peer.TimeoutsInRow) return one.Peer.TimeoutsInRow < other.Peer.TimeoutsInRow;
+        return newest > head || newest == head && one.Peer.Rank < other.Peer.Rank;
     }
 
     private PendingRequest AskBlock(PeerChannel channel, long index, FetchPriority priority, Fetch? fetch)
@@ -232,6 +239,7 @@ internal sealed class RequestScheduler(Replicator owner)
         if (request is not null)
         {
             if (stored) channel.Peer.Answered(request.Cost, owner.NowMs - request.SentAt);
+            if (stored && request.Twin is { } slower) slower.Channel.Peer.Window.Outrun(owner.NowMs - slower.SentAt);
             End(request);
         }
 
@@ -312,6 +320,13 @@ internal sealed class RequestScheduler(Replicator owner)
         foreach (PendingRequest request in requests) GiveUp(request);
     }
 
+    /// <summary>The peer took blocks back: what was asked of it there will not be answered, and is asked elsewhere at once.</summary>
+    public void Refused(PeerChannel channel, UnhaveMessage unhave)
+    {
+        bool IsIn(PendingRequest request) => request.Index >= unhave.Start && request.Index - unhave.Start < unhave.Length;
+        foreach (PendingRequest request in channel.Blocks.Values.Where(IsIn).Concat(channel.Hashes.Values.Where(IsIn)).ToArray()) GiveUp(request);
+    }
+
     private void GiveUp(PendingRequest request)
     {
         request.Channel.Forget(request);
@@ -379,11 +394,9 @@ internal sealed class RequestScheduler(Replicator owner)
         double timeout = owner.Options.FetchTimeout.TotalMilliseconds;
         foreach (Fetch fetch in feed.AllFetches())
         {
-            double oldest = double.MaxValue;
-            foreach (FetchWaiter waiter in fetch.Waiters) oldest = Math.Min(oldest, waiter.Since);
-            double age = now - oldest;
             if (fetch.Request is not null || AnyoneHas(fetch)) fetch.LastHopeMs = now;
-            if (age >= timeout || now - fetch.LastHopeMs >= offline) feed.Fail(fetch, owner.WaitError(fetch));
+            double patience = now - fetch.LastHopeMs >= offline ? Math.Min(offline, timeout) : timeout;
+            if (fetch.Waiters.Exists(waiter => now - waiter.Since >= patience)) feed.Fail(fetch, now - patience, owner.WaitError(fetch));
         }
     }
 

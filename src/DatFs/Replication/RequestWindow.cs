@@ -5,7 +5,7 @@ namespace DatFs.Replication;
 /// <summary>
 /// How much may be asked of one connection at a time (wire-protocol.md §8.3 points 2 and 3): bytes and requests together, a quarter of
 /// both kept free for interactive reads. Grows while answers stay about as quick as the quickest seen, so that it fills the path and not
-/// the queues along it; halves when the peer falls silent.
+/// the queues along it; shrinks while they take much longer, since an interactive read waits behind them; halves when the peer falls silent.
 /// </summary>
 internal sealed class RequestWindow
 {
@@ -13,7 +13,7 @@ internal sealed class RequestWindow
     public const long StartBytes = 1024 * 1024;
     /// <summary>Most bytes in flight.</summary>
     public const long MaxBytes = 8 * 1024 * 1024;
-    /// <summary>Fewest bytes in flight after silence.</summary>
+    /// <summary>Bytes in flight that are always allowed.</summary>
     public const long MinBytes = 128 * 1024;
     /// <summary>Requests asked of a fresh connection.</summary>
     public const int StartCount = 64;
@@ -23,6 +23,7 @@ internal sealed class RequestWindow
     public const int MinCount = 8;
 
     private const double QueueSlackMs = 50;
+    private const double QueueLimitMs = 200;
 
     private double _quickestMs = double.MaxValue;
     private bool _wasFull;
@@ -67,11 +68,20 @@ internal sealed class RequestWindow
     {
         SmoothedMs = SmoothedMs == 0 ? ms : SmoothedMs + (ms - SmoothedMs) / 8;
         _quickestMs = Math.Min(_quickestMs, ms);
+        if (ms > 4 * _quickestMs + QueueLimitMs)
+        {
+            ByteLimit = Math.Max(MinBytes, ByteLimit - bytes);
+            return;
+        }
+
         if (!_wasFull || ms > 2 * _quickestMs + QueueSlackMs) return;
         ByteLimit = Math.Min(MaxBytes, ByteLimit + bytes);
         CountLimit = Math.Min(MaxCount, CountLimit + 1);
         if (Count < CountLimit / 2) _wasFull = false;
     }
+
+    /// <summary>Another peer was quicker; this one has not answered after <paramref name="ms"/>.</summary>
+    public void Outrun(double ms) => SmoothedMs = Math.Max(SmoothedMs, SmoothedMs + (ms - SmoothedMs) / 2);
 
     /// <summary>The peer did not answer in time.</summary>
     public void TimedOut()

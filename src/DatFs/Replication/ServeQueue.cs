@@ -2,8 +2,15 @@ using DatFs.Wire;
 
 namespace DatFs.Replication;
 
-/// <summary>A request to be answered, and about how long the answer is.</summary>
-internal sealed record ServeItem(PeerChannel Channel, RequestMessage Request, long Bytes);
+/// <summary>A request or a Want to be answered, and about how long the answer is.</summary>
+internal sealed record ServeItem(PeerChannel Channel, RequestMessage Request, long Bytes)
+{
+    public ServeItem(PeerChannel channel, WantMessage want, long bytes)
+        : this(channel, default(RequestMessage), bytes) => Want = want;
+
+    /// <summary>Set when it is not a request.</summary>
+    public WantMessage? Want { get; }
+}
 
 /// <summary>
 /// The requests of one connection that wait for their answer, in order. Full at 512 entries or 16 MiB of answers (wire-protocol.md §9.1):
@@ -79,7 +86,7 @@ internal sealed class ServeQueue
             for (LinkedListNode<ServeItem>? node = _items.Last; node is not null; node = node.Previous)
             {
                 RequestMessage request = node.Value.Request;
-                if (node.Value.Channel != channel || request.Index != cancel.Index || request.Bytes != cancel.Bytes || request.Hash != cancel.Hash) continue;
+                if (node.Value.Channel != channel || node.Value.Want is not null || request.Index != cancel.Index || request.Bytes != cancel.Bytes || request.Hash != cancel.Hash) continue;
                 Remove(node);
                 return true;
             }
