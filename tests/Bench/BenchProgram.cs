@@ -8,6 +8,7 @@ internal sealed record BenchSettings
     public IReadOnlyList<string> Tables { get; init; } = BenchProgram.TableNames;
     public long CloneBytes { get; init; } = 1L << 30;
     public int Files { get; init; } = 10_000;
+    public int WalkFiles { get; init; } = 100_000;
     public int Runs { get; init; } = 3;
 }
 
@@ -20,21 +21,22 @@ internal static class BenchProgram
     public static readonly string[] TableNames = ["limits", "clone", "files", "lazy", "mount"];
 
     private const string Usage = """
-        dotnet run -c Release --project tests/Bench -- [limits] [clone] [files] [lazy] [mount] [options]
-          limits   what the machine can do: BLAKE2b, XSalsa20, loopback, disk
-          clone    one big file over loopback: Node to Node, Node to ours, ours to ours
-          files    many files of 1 KiB, the same three ways
+        packaging/bench [limits] [clone] [files] [lazy] [mount] [options]
+          limits   what the machine can do: BLAKE2b, XSalsa20, loopback, disk, and a receiver's work in one thread
+          clone    one big file over loopback: Node to Node, Node to ours, ours to Node, ours to ours
+          files    many files of 1 KiB, the same four ways
           lazy     round trips of single looks and reads over a slow line, from an empty store
-          mount    reads and walks through the mount, beside bindfs over a plain folder
-        Without a name all of them run.
+          mount    reads and walks through the mount, beside bindfs and Node's fuse-native
+        Without a name all of them run; that takes about half an hour.
           --size N[K|M|G]   bytes of the big file (1G)
-          --files N         number of small files (10000)
+          --files N         number of small files to clone (10000)
+          --walk N          number of files in the mount (100000); Node's has at most 60000
           --runs N          runs of each, the median counts (3)
+          --quick           64M, 1000 files, a walk of 5000, once: to see that everything works
         """;
 
     public static async Task<int> RunAsync(string[] arguments)
     {
-        if (arguments is ["peer-serve" or "peer-clone", ..]) return await OurPeer.RunAsync(arguments);
         if (Parse(arguments) is not { } settings)
         {
             Console.Error.WriteLine(Usage);
@@ -67,9 +69,11 @@ internal static class BenchProgram
         {
             string word = arguments[i];
             if (TableNames.Contains(word)) tables.Add(word);
+            else if (word == "--quick") settings = settings with { CloneBytes = 64 << 20, Files = 1000, WalkFiles = 5000, Runs = 1 };
             else if (i + 1 == arguments.Length || Amount(arguments[++i]) is not { } amount) return null;
             else if (word == "--size") settings = settings with { CloneBytes = amount };
             else if (word == "--files") settings = settings with { Files = checked((int)amount) };
+            else if (word == "--walk") settings = settings with { WalkFiles = checked((int)amount) };
             else if (word == "--runs") settings = settings with { Runs = checked((int)amount) };
             else return null;
         }

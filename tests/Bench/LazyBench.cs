@@ -55,7 +55,7 @@ internal static class LazyBench
         }
 
         foreach (((string work, string subject), (List<double> trips, List<double> bytes)) in figures)
-            table.Add($"lazy, {s_roundTrip.TotalMilliseconds:0} ms: {work}", subject, trips, "round trips", $"{bytes.Average() / 1000:0} kB received", subject == Ours ? Node : null);
+            table.Add($"lazy, {s_roundTrip.TotalMilliseconds:0} ms: {work}", subject, trips, "round trips", $"{bytes.Average() / 1000:0} kB received", subject == Ours ? [new Beside(Node)] : []);
     }
 
     private static async Task<(double Trips, double Bytes)> NodeAsync(Relay relay, string key, long version, string work, long middle)

@@ -3,27 +3,27 @@ using DatFs.Evidence;
 
 namespace DatFs.Bench;
 
-/// <summary>A program that serves a FUSE mount in the foreground, unmounted and ended when disposed.</summary>
-internal sealed class MountProcess : IAsyncDisposable
+/// <summary>A mount that a program of its own serves; unmounted and ended when disposed.</summary>
+internal interface IServedMount : IAsyncDisposable
+{
+    int ProcessId { get; }
+}
+
+/// <summary>A program that serves a FUSE mount in the foreground.</summary>
+internal sealed class MountProcess : IServedMount
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
 
     private readonly Process _process;
+    private readonly string _mountpoint;
 
-    private MountProcess(Process process, string mountpoint) => (_process, Mountpoint) = (process, mountpoint);
+    private MountProcess(Process process, string mountpoint) => (_process, _mountpoint) = (process, mountpoint);
 
-    /// <summary>Where it is mounted.</summary>
-    public string Mountpoint { get; }
+    /// <inheritdoc/>
+    public int ProcessId => _process.Id;
 
-    /// <summary>The ahead-of-time compiled program, built first when it is missing or old.</summary>
-    public static async Task<string> ProgramAsync()
-    {
-        string root = Path.GetDirectoryName(Vectors.TestsRoot)!;
-        using Process build = Process.Start(new ProcessStartInfo(Path.Combine(root, "packaging", "build")))!;
-        await build.WaitForExitAsync();
-        if (build.ExitCode != 0) throw new InvalidOperationException($"packaging/build ended with {build.ExitCode}");
-        return Path.Combine(root, "artifacts", "bin", "datmount");
-    }
+    /// <summary>Where packaging/build puts the program.</summary>
+    public static string Program { get; } = Path.Combine(Path.GetDirectoryName(Vectors.TestsRoot)!, "artifacts", "bin", "datmount");
 
     /// <summary>Starts the program and waits until the mount is there.</summary>
     public static async Task<MountProcess> StartAsync(string program, string mountpoint, params string[] arguments)
@@ -54,7 +54,7 @@ internal sealed class MountProcess : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        using (Process unmount = Process.Start(new ProcessStartInfo("fusermount3", ["-u", "-z", Mountpoint]) { RedirectStandardError = true })!)
+        using (Process unmount = Process.Start(new ProcessStartInfo("fusermount3", ["-u", "-z", _mountpoint]) { RedirectStandardError = true })!)
             await unmount.WaitForExitAsync();
         using CancellationTokenSource patience = new(s_patience);
         try
