@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Net;
-using System.Text.Json;
 using System.Runtime.CompilerServices;
+using System.Text.Json;
 using DatFs.Drives;
 using DatFs.Evidence;
 using DatFs.Feeds;
