@@ -100,20 +100,23 @@ public sealed class ConnectionLifeTests
         await using ReplicaNode node = ReplicaNode.Reader(ReplicaNode.KeyOf("x"), new ReplicatorOptions { Time = time });
         byte[] id = [.. Enumerable.Repeat((byte)7, 32)];
         List<RawPeer> peers = [];
+        List<MemoryTransport> ends = [];
         List<Task<PeerEnd>> connections = [];
         for (int i = 0; i < 2; i++)
         {
             (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
             connections.Add(node.RunAsync(there));
+            ends.Add(here);
             peers.Add(new RawPeer(here, node.Feed.Key));
             await peers[i].SendFeedAsync();
             await peers[i].SendHandshakeAsync(id);
             if (i == 0) await ReplicaNode.UntilAsync(() => node.Replicator.AnyPeer, "the first is connected");
         }
 
-        await ReplicaNode.UntilAsync(() => node.Replicator.Peers.Count == 1 && node.Replicator.Connections.Exists(c => c.DismissedMs is not null), "one was replaced");
+        await ReplicaNode.UntilAsync(() => node.Replicator.Peers.Count == 1 && node.Replicator.Connections.Count == 2, "one was replaced");
         connections.Should().OnlyContain(c => !c.IsCompleted);
-        time.Advance(TimeSpan.FromMilliseconds(PeerConnection.FarewellMs));
+        await Task.WhenAny(ends.Select(HearEndAsync)).WaitAsync(ReplicaNode.Patience);
+        for (TimeSpan passed = default; passed < WireConnection.Farewell; passed += TimeSpan.FromSeconds(1)) time.Advance(TimeSpan.FromSeconds(1));
 
         (await (await Task.WhenAny(connections)).WaitAsync(ReplicaNode.Patience)).Should().Be(PeerEnd.Duplicate);
         connections.Should().ContainSingle(c => !c.IsCompleted);
@@ -159,5 +162,15 @@ public sealed class ConnectionLifeTests
         time.Advance(ReplicatorHost.FirstFrameTimeout);
 
         (await served.WaitAsync(ReplicaNode.Patience)).Should().Be(PeerEnd.Violation);
+    }
+
+    private static async Task HearEndAsync(MemoryTransport end)
+    {
+        while (true)
+        {
+            var read = await end.Input.ReadAsync();
+            end.Input.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted) return;
+        }
     }
 }

@@ -2,12 +2,15 @@ using DatFs.Storage;
 
 namespace DatFs.Unit;
 
-/// <summary>A folder in memory whose synchronisations wait at a gate.</summary>
+/// <summary>A folder in memory whose synchronisations wait at a gate, and which can be full.</summary>
 internal sealed class GateFolder : IStorageFolder, IDisposable
 {
     private readonly MemoryFolder _folder = new();
     private readonly ManualResetEventSlim _gate = new(true);
     private readonly SemaphoreSlim _arrived = new(0);
+
+    /// <summary>Nothing can be written.</summary>
+    public bool IsFull { get; set; }
 
     public string DisplayName => _folder.DisplayName;
 
@@ -52,7 +55,11 @@ internal sealed class GateFolder : IStorageFolder, IDisposable
 
         public int Read(long offset, Span<byte> into) => file.Read(offset, into);
 
-        public void Write(long offset, ReadOnlySpan<byte> data) => file.Write(offset, data);
+        public void Write(long offset, ReadOnlySpan<byte> data)
+        {
+            if (folder.IsFull) throw new IOException("no space left");
+            file.Write(offset, data);
+        }
 
         public void SetLength(long length) => file.SetLength(length);
 

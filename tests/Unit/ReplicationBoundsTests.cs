@@ -200,5 +200,58 @@ public sealed class ReplicationBoundsTests
     [InlineData("[]:80")]
     public void Refuses_what_is_no_peer_address(string text) => PeerAddress.TryParse(text, out _).Should().BeFalse();
 
+    [Fact]
+    public void Answers_are_counted_for_so_many_blocks_only()
+    {
+        AnswerCounts counts = new();
+        for (int i = 0; i < AnswerCounts.MaxRepeats; i++) counts.IsTooMany(null!, 7, 0).Should().BeFalse();
+        counts.IsTooMany(null!, 7, 1).Should().BeTrue();
+
+        for (long index = 0; index < 2 * AnswerCounts.MaxCounted; index++)
+        {
+            counts.IsTooMany(null!, 1000 + index, 2);
+            if (counts.Counted > AnswerCounts.MaxCounted) throw new InvalidOperationException($"{counts.Counted} blocks are counted");
+        }
+
+        counts.IsTooMany(null!, 7, 3).Should().BeFalse("counting began anew");
+    }
+
+    [Fact]
+    public async Task Scattered_intervals_are_joined_and_nothing_in_them_is_lost()
+    {
+        await using Feed feed = ReplicaNode.OpenFeed(ReplicaNode.KeyOf("intervals"));
+        RemoteBitfield remote = new();
+        RangeCursor cursor = new(new DownloadRange(null!, 0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background));
+        cursor.TryNext(remote, feed, [], out _).Should().BeFalse("the peer has nothing yet");
+        List<long> announced = [.. Enumerable.Range(0, 3 * RangeCursor.MaxIntervals).Select(i => i * 10L)];
+        foreach (long index in announced)
+        {
+            remote.Set(index, index + 1, true);
+            cursor.Add(index, index + 1);
+            cursor.Intervals.Should().BeLessThanOrEqualTo(RangeCursor.MaxIntervals);
+        }
+
+        List<long> found = [];
+        while (cursor.TryNext(remote, feed, [], out long index)) found.Add(index);
+
+        found.Should().Equal(announced);
+    }
+
+    [Fact]
+    public async Task So_many_ranges_and_addresses_are_kept_and_no_more()
+    {
+        await using ReplicaNode reader = ReplicaNode.Reader(ReplicaNode.KeyOf("many"));
+        for (int i = 0; i < FeedReplication.MaxRanges; i++) reader.Feed.Source!.Download(i, i + 1, DownloadOrder.Ascending, FetchPriority.Background);
+        await using PeerDialer dialer = new(reader.Replicator, async (_, ct) =>
+        {
+            await Task.Delay(Timeout.Infinite, ct);
+            throw new OperationCanceledException(ct);
+        });
+        for (int i = 0; i < PeerDialer.MaxAddresses; i++) dialer.Add(new PeerAddress("peer.example", 1 + i));
+
+        FluentActions.Invoking(() => reader.Feed.Source!.Download(0, 1, DownloadOrder.Ascending, FetchPriority.Background)).Should().Throw<DatException>();
+        FluentActions.Invoking(() => dialer.Add(new PeerAddress("peer.example", 65_535))).Should().Throw<DatException>();
+    }
+
     private static ServeItem Item(long index, long bytes) => new(null!, new RequestMessage(index, 0, false, 0), bytes);
 }

@@ -258,6 +258,113 @@ public sealed class SchedulingTests
     }
 
     [Fact]
+    public async Task A_peer_that_answers_all_but_one_request_is_asked_again_after_a_minute()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(100);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time, FetchTimeout = TimeSpan.FromMinutes(5) });
+        await using ScriptedPeer peer = Silent(owner.Feed);
+        reader.Connect(peer);
+        Task<byte[]> read = reader.ReadAsync(5);
+        await peer.UntilAsync(p => p.Requests.Any(r => r.Index == 5), "it was asked");
+
+        for (double passed = 0; passed < RequestScheduler.SlowRequestTimeoutMs; passed += 4000)
+        {
+            peer.Requests.Where(r => r.Index == 5).Should().ContainSingle();
+            await reader.ReadAsync(10 + (long)(passed / 4000));
+            time.Advance(TimeSpan.FromSeconds(4));
+        }
+
+        await peer.UntilAsync(p => p.Requests.Count(r => r.Index == 5) == 2, "it was asked again");
+        peer.AnswerRequest(await peer.OpenAsync(), peer.Requests.Last(r => r.Index == 5), owner.Feed);
+        (await read).Should().Equal(ReplicaNode.Block(5));
+    }
+
+    [Fact]
+    public async Task An_answer_that_comes_slowly_is_waited_for()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(1, tail: 100_000);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        owner.Feed.TryProve(0, 0, false, new RemoteTree(), out Proof proof, out BlockLease lease).Should().BeTrue();
+        byte[] answer;
+        using (lease) answer = RawPeer.Frame(0, FrameType.Data, RawPeer.Body(proof));
+        (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
+        reader.Run(there);
+        using RawPeer slow = new(here, reader.Feed.Key);
+        await slow.GreetAsync();
+        await slow.SendAsync(0, FrameType.Have, "0800");
+        Task<byte[]> read = reader.ReadAsync(0);
+        await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.Any(p => p.InFlight == 1), "it was asked");
+
+        // A block of 100 KB at 4 KB a second takes longer than a silent peer would be given.
+        for (int at = 0; at < answer.Length; at += 4000)
+        {
+            long received = reader.Replicator.Peers.Single().BytesReceived;
+            byte[] piece = answer[at..Math.Min(at + 4000, answer.Length)];
+            await slow.SendAsync(piece);
+            await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.Single().BytesReceived == received + piece.Length, "it arrived");
+            if (at + 4000 < answer.Length) time.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        (await read).Should().Equal(ReplicaNode.Block(0, tail: 100_000));
+        reader.Replicator.Peers.Single().TimedOut.Should().Be(0);
+    }
+
+    [Fact]
+    public async Task A_full_disk_fails_the_read_and_rests_the_background_but_is_no_fault_of_the_peer()
+    {
+        FakeTimeProvider time = new();
+        using GateFolder folder = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(20);
+        await using ReplicaNode reader = ReplicaNode.Of(
+            Feed.Open(new FeedFiles(folder), new FeedOptions { Key = owner.Feed.Key, Time = time }), new ReplicatorOptions { Time = time });
+        await using ScriptedPeer peer = ScriptedPeer.Honest(owner.Feed);
+        folder.IsFull = true;
+        reader.Connect(peer);
+
+        (await reader.Awaiting(r => r.ReadAsync(5)).Should().ThrowAsync<DatException>()).Which.Error.Should().Be(DatError.Io);
+        using IDisposable all = reader.Feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background);
+        int asked = peer.Requests.Count();
+        time.Advance(TimeSpan.FromMilliseconds(RequestScheduler.PauseMs - 500));
+        peer.Requests.Count().Should().Be(asked);
+        peer.IsClosed.Should().BeFalse();
+
+        folder.IsFull = false;
+        time.Advance(TimeSpan.FromSeconds(1));
+
+        await reader.UntilHeldAsync(0, 20);
+    }
+
+    [Fact]
+    public async Task So_many_ranges_are_asked_about_and_no_more()
+    {
+        await using ReplicaNode reader = ReplicaNode.Reader(ReplicaNode.KeyOf("endless"));
+        await using ScriptedPeer peer = new();
+        using IDisposable all = reader.Feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background);
+        reader.Connect(peer);
+        WireChannel channel = await peer.OpenAsync();
+        await peer.UntilAsync(p => p.Heard.OfType<WantMessage>().Any(), "the first was asked");
+        channel.Send(new HaveMessage((1L << 40) - 1, null, null, false));
+        await peer.UntilAsync(p => p.Heard.OfType<WantMessage>().Count() == PeerChannel.MaxOpenWants, "no more than this wait for their answer");
+
+        int wanted = PeerChannel.MaxOpenWants;
+        peer.Want = (_, want) =>
+        {
+            Interlocked.Increment(ref wanted);
+            Answer(want);
+        };
+        foreach (WantMessage want in peer.Heard.OfType<WantMessage>().ToArray()) Answer(want);
+        await ReplicaNode.UntilAsync(() => Volatile.Read(ref wanted) >= PeerChannel.MaxWants, "all that may be was asked");
+        channel.Send(new HaveMessage(0, null, null, false));
+        channel.Send(new WantMessage(0, 8192));
+        await peer.UntilAsync(p => p.Heard.OfType<HaveMessage>().Any(), "it goes on");
+        peer.Heard.OfType<WantMessage>().Should().HaveCount(PeerChannel.MaxWants);
+
+        void Answer(WantMessage want) => channel.Send(new HaveMessage(want.Start, want.Length, ReadOnlyMemory<byte>.Empty, false));
+    }
+
+    [Fact]
     public async Task A_seek_that_a_peer_ignores_is_answered_by_guesses()
     {
         FakeTimeProvider time = new();

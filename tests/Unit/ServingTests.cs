@@ -156,7 +156,7 @@ public sealed class ServingTests
         for (int i = 0; i < 12; i++) channel.Send(new RequestMessage(4, 0, false, 0));
         channel.Send(new RequestMessage(5, 0, false, 0));
         await peer.UntilAsync(p => p.Answers.Any(a => a.Index == 5), "the other block came");
-        peer.Answers.Count(a => a.Index == 4).Should().Be(PeerConnection.MaxRepeats);
+        peer.Answers.Count(a => a.Index == 4).Should().Be(AnswerCounts.MaxRepeats);
 
         // Not in one leap: a minute without a sign of life would end the connection.
         for (int i = 0; i < 7; i++)
@@ -167,7 +167,7 @@ public sealed class ServingTests
         }
 
         channel.Send(new RequestMessage(4, 0, false, 0));
-        await peer.UntilAsync(p => p.Answers.Count(a => a.Index == 4) == PeerConnection.MaxRepeats + 1, "a minute later it is sent again");
+        await peer.UntilAsync(p => p.Answers.Count(a => a.Index == 4) == AnswerCounts.MaxRepeats + 1, "a minute later it is sent again");
     }
 
     [Fact]
@@ -236,6 +236,57 @@ public sealed class ServingTests
         await bomber.ClosedAsync();
         reader.Connect(owner);
         (await reader.ReadAsync(1)).Should().Equal(ReplicaNode.Block(1));
+    }
+
+    [Theory]
+    [InlineData("08808080808020100118002000", "one block at 2^40")]
+    [InlineData("08ffffffffff1f1002", "a run over 2^40")]
+    [InlineData("08808080808020108080401a0103", "a bitfield above 2^40")]
+    [InlineData("08041080401a0107", "a bitfield off the byte")]
+    public async Task A_claim_beyond_the_bounds_costs_the_connection(string body, string because)
+    {
+        await using ReplicaNode reader = ReplicaNode.Reader(ReplicaNode.KeyOf("claims"));
+        (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
+        Task<PeerEnd> running = reader.RunAsync(there);
+        using RawPeer peer = new(here, reader.Feed.Key);
+        await peer.GreetAsync();
+
+        await peer.SendAsync(0, FrameType.Have, body);
+
+        (await running.WaitAsync(ReplicaNode.Patience)).Should().Be(PeerEnd.Violation, because);
+    }
+
+    [Fact]
+    public async Task Long_appends_are_announced_in_runs_that_others_can_bear()
+    {
+        const int Blocks = (int)Announcements.MaxRun + 5;
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(0);
+        await using ScriptedPeer peer = new();
+        owner.Connect(peer);
+        (await peer.OpenAsync()).Send(new WantMessage(0, 1_048_576));
+        await peer.UntilAsync(p => p.Heard.OfType<HaveMessage>().Any(), "it is known to listen");
+
+        await owner.AppendAsync(0, Blocks);
+
+        await peer.UntilAsync(p => p.Heard.OfType<HaveMessage>().Count() == 3, "it was told");
+        peer.Heard.OfType<HaveMessage>().Skip(1).Select(WireRecorder.Format).Should().Equal($"have 0 {Announcements.MaxRun} - False", $"have {Announcements.MaxRun} 5 - False");
+    }
+
+    [Fact]
+    public async Task Downloads_are_announced_at_the_latest_when_so_many_have_come()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(Announcements.MaxPending + 1);
+        await using ReplicaNode middle = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = new FakeTimeProvider() });
+        await using ScriptedPeer listener = new();
+        middle.Connect(listener);
+        (await listener.OpenAsync()).Send(new WantMessage(0, 1_048_576));
+        await listener.UntilAsync(p => p.Heard.OfType<HaveMessage>().Any(), "it is known to listen");
+        using IDisposable all = middle.Feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Metadata);
+
+        middle.Connect(owner);
+
+        await listener.UntilAsync(p => p.Heard.OfType<HaveMessage>().Count() > 1, "it was told although no time passed");
+        listener.Heard.OfType<HaveMessage>().Skip(1).Sum(h => h.Length ?? 1).Should().Be(Announcements.MaxPending);
     }
 
     [Fact]

@@ -26,6 +26,9 @@ internal sealed class RangeCursor(DownloadRange range)
 
     public DownloadRange Range { get; } = range;
 
+    /// <summary>Intervals not yet looked at.</summary>
+    public int Intervals => _todo.Count;
+
     /// <summary>True when nothing is left to look at.</summary>
     public bool Exhausted => _todo.Count == 0;
 

@@ -6,17 +6,10 @@ namespace DatFs.Replication;
 // Answering requests: taken in by the read loop, answered by a task of its own, so that both sides of a connection can download at once.
 internal sealed partial class PeerConnection
 {
-    /// <summary>Answers to one block within a minute (wire-protocol.md §9.2, amplification).</summary>
-    public const int MaxRepeats = 8;
-    /// <summary>Blocks whose answers are counted at a time.</summary>
-    public const int MaxCounted = 65_536;
-
-    private const double RepeatWindowMs = 60_000;
     private const long HashAnswerBytes = 4 * 1024;
 
     private readonly ServeQueue _serve = new();
-    private readonly Dictionary<(FeedReplication Feed, long Index), int> _answered = [];
-    private double _answeredSince;
+    private readonly AnswerCounts _answered = new();
 
     public ValueTask OnRequestAsync(WireChannel channel, RequestMessage message)
     {
@@ -80,7 +73,7 @@ internal sealed partial class PeerConnection
             }
         }
 
-        if (IsRepeated(channel.Feed, index)) return;
+        if (_answered.IsTooMany(channel.Feed, index, owner.NowMs)) return;
         bool announced = feed.HasBlock(index);
         if (!feed.TryProve(index, digest, request.Hash, channel.Tree, out Proof proof, out BlockLease lease))
         {
@@ -93,18 +86,5 @@ internal sealed partial class PeerConnection
         using (lease) channel.Wire.Send(proof);
         if (proof.Value is not { } value) return;
         lock (owner.Gate) channel.Feed.CountUpload(value.Length);
-    }
-
-    private bool IsRepeated(FeedReplication feed, long index)
-    {
-        if (owner.NowMs - _answeredSince >= RepeatWindowMs || _answered.Count >= MaxCounted)
-        {
-            _answeredSince = owner.NowMs;
-            _answered.Clear();
-        }
-
-        int times = _answered.GetValueOrDefault((feed, index));
-        _answered[(feed, index)] = times + 1;
-        return times >= MaxRepeats;
     }
 }

@@ -20,8 +20,6 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public const int MaxMisbehaviour = 64;
     /// <summary>Bytes within a tick that show that a slow peer is still sending.</summary>
     public const long ProgressBytes = 1024;
-    /// <summary>Time for a peer whose connection was replaced to end its half.</summary>
-    public const double FarewellMs = 5_000;
 
     private readonly Dictionary<FeedKey, PeerChannel> _channels = [];
     private WireConnection? _wire;
@@ -51,8 +49,6 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public double LastProgressMs { get; private set; }
     public IEnumerable<PeerChannel> Channels => _channels.Values;
     public bool HasRequests => Window.Count > 0;
-    /// <summary>When another connection took this one's place, in milliseconds of the replicator's clock.</summary>
-    public double? DismissedMs { get; private set; }
 
     /// <summary>Lower is asked first: quick, idle, reliable.</summary>
     public double Rank => TimeoutsInRow * 10_000.0 + Window.SmoothedMs * (1 + Window.Count / 16.0) / Math.Max(Score, 0.05);
@@ -354,12 +350,10 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     {
         if (State == PeerState.Closed) return;
         State = PeerState.Closed;
-        DismissedMs = owner.NowMs;
         End = PeerEnd.Duplicate;
         EndReason = reason;
         foreach (PeerChannel channel in _channels.Values) Detach(channel);
         Wire.End();
-        owner.ArmTick();
     }
 
     /// <summary>An answer came in time.</summary>

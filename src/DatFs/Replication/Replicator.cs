@@ -321,7 +321,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         }
 
         due = Math.Min(due, Scheduler.Hedging.NextMs(NowMs));
-        if (due > TickMs && _connections.Exists(c => c.HasRequests || c.DismissedMs is not null)) due = TickMs;
+        if (due > TickMs && _connections.Exists(c => c.HasRequests)) due = TickMs;
         if (due == double.MaxValue || _disposed) return;
 
         // Timers count whole milliseconds: less would come too early, and again and again until the time is there.
@@ -341,7 +341,6 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             double now = NowMs;
             foreach (PeerConnection connection in _connections)
             {
-                if (now - connection.DismissedMs >= PeerConnection.FarewellMs) connection.Wire.Close(null);
                 if (!connection.HasRequests) continue;
                 connection.NoticeProgress();
                 if (!Scheduler.ExpireRequests(connection)) connection.Close(PeerEnd.Failed, "the peer does not answer requests");
