@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace DatFs.Evidence;
 
-/// <summary>`dat share` of the dat tool 13, running apart from every network and reachable through one port on loopback.</summary>
+/// <summary>`dat share` and `dat clone` of the dat tool 13, running apart from every network and reachable through one port on loopback.</summary>
 public sealed class DatTool : IAsyncDisposable
 {
     private readonly NodePeer _node;
@@ -39,6 +39,17 @@ public sealed class DatTool : IAsyncDisposable
             await node.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Runs `dat clone` against a peer at a port on loopback, and completes when the tool has everything and ends.</summary>
+    public static async Task CloneAsync(string key, int port, string folder, string home)
+    {
+        Directory.CreateDirectory(home);
+        string socket = Path.Combine(home, "peer.sock");
+        await using Relay relay = Relay.At(socket, port);
+        await using NodePeer node = await NodePeer.StartApartAsync("dat-tool.js");
+        JsonElement ok = await node.DoAsync("clone", new { key, dir = folder, home, socket });
+        if (ok.GetProperty("code").GetInt32() != 0) throw new NodePeerException($"dat clone ended with {ok.GetProperty("code")}");
     }
 
     /// <inheritdoc/>

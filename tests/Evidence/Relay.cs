@@ -13,7 +13,7 @@ public sealed class Relay : IAsyncDisposable
     private const int PieceSize = 64 * 1024;
     private const int MaxPiecesUnderway = 1024;
 
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly Socket _listener;
     private readonly EndPoint _target;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _end = new();
@@ -24,16 +24,18 @@ public sealed class Relay : IAsyncDisposable
     private long _toTarget;
     private long _fromTarget;
 
-    private Relay(EndPoint target, TimeProvider time)
+    private Relay(EndPoint place, EndPoint target, TimeProvider time)
     {
         _target = target;
         _time = time;
-        _listener.Start();
+        _listener = NewSocket(place);
+        _listener.Bind(place);
+        _listener.Listen();
         _accepting = Task.Run(AcceptAsync);
     }
 
     /// <summary>The port to connect to instead of the target's.</summary>
-    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+    public int Port => ((IPEndPoint)_listener.LocalEndPoint!).Port;
 
     /// <summary>How long a byte takes from the connecting side to the target.</summary>
     public TimeSpan DelayToTarget { get; set; }
@@ -57,10 +59,16 @@ public sealed class Relay : IAsyncDisposable
     }
 
     /// <summary>Starts a relay in front of a port on loopback.</summary>
-    public static Relay To(int targetPort, TimeProvider? time = null) => new(new IPEndPoint(IPAddress.Loopback, targetPort), time ?? TimeProvider.System);
+    public static Relay To(int targetPort, TimeProvider? time = null) =>
+        new(new IPEndPoint(IPAddress.Loopback, 0), new IPEndPoint(IPAddress.Loopback, targetPort), time ?? TimeProvider.System);
 
     /// <summary>Starts a relay in front of a Unix socket.</summary>
-    public static Relay To(string unixSocket, TimeProvider? time = null) => new(new UnixDomainSocketEndPoint(unixSocket), time ?? TimeProvider.System);
+    public static Relay To(string unixSocket, TimeProvider? time = null) =>
+        new(new IPEndPoint(IPAddress.Loopback, 0), new UnixDomainSocketEndPoint(unixSocket), time ?? TimeProvider.System);
+
+    /// <summary>Starts a relay that is itself reached through a Unix socket, in front of a port on loopback.</summary>
+    public static Relay At(string unixSocket, int targetPort, TimeProvider? time = null) =>
+        new(new UnixDomainSocketEndPoint(unixSocket), new IPEndPoint(IPAddress.Loopback, targetPort), time ?? TimeProvider.System);
 
     /// <summary>Sets the same delay each way; a round trip then takes twice as long.</summary>
     public void SetDelay(TimeSpan oneWay) => DelayToTarget = DelayFromTarget = oneWay;
@@ -99,7 +107,7 @@ public sealed class Relay : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _end.CancelAsync();
-        _listener.Stop();
+        _listener.Dispose();
         await _accepting;
         Cut();
         Resume();
@@ -113,6 +121,10 @@ public sealed class Relay : IAsyncDisposable
         return source;
     }
 
+    private static Socket NewSocket(EndPoint place) => place is UnixDomainSocketEndPoint
+        ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+        : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+
     private async Task AcceptAsync()
     {
         while (!_end.IsCancellationRequested)
@@ -120,17 +132,15 @@ public sealed class Relay : IAsyncDisposable
             Socket client;
             try
             {
-                client = await _listener.AcceptSocketAsync(_end.Token);
+                client = await _listener.AcceptAsync(_end.Token);
             }
             catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
             {
                 return;
             }
 
-            Socket target = _target is UnixDomainSocketEndPoint
-                ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
-                : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            client.NoDelay = true;
+            Socket target = NewSocket(_target);
+            if (client.AddressFamily == AddressFamily.InterNetwork) client.NoDelay = true;
             try
             {
                 await target.ConnectAsync(_target, _end.Token);

@@ -45,10 +45,10 @@ internal sealed class OurDrive : IAsyncDisposable
     }
 
     /// <summary>Opens an archive where it lies on disk; nobody is connected.</summary>
-    public static Task<OurDrive> OpenFolderAsync(string folder)
+    public static Task<OurDrive> OpenFolderAsync(string folder, string? storage = null)
     {
-        TempFolder temporary = TempFolder.Create();
-        return OpenAsync(DriveReference.Parse(folder), temporary.Path, temporary);
+        TempFolder? temporary = storage is null ? TempFolder.Create() : null;
+        return OpenAsync(DriveReference.Parse(folder), storage ?? temporary!.Path, temporary);
     }
 
     public Task ConnectAsync(int port) => _links.ConnectAsync(port);

@@ -7,6 +7,8 @@
 // Commands (lib/control.js says how they travel):
 //   share {dir, home, socket}   runs `dat share dir` with that home folder => {key}; every connection to the Unix socket
 //                               becomes one to the tool's TCP port
+//   clone {key, dir, home, socket}   runs `dat clone key dir`; the only peer it finds is behind the Unix socket
+//                               => {code} once the tool has everything and wants to exit
 
 require('./lib/native-crypto')
 const { serve } = require('./lib/control')
@@ -31,13 +33,42 @@ function answers () {
   })
 }
 
+function runTool (home, ...words) {
+  process.env.HOME = home
+  process.argv = [process.argv[0], 'dat', ...words]
+  // The tool draws on the terminal; the conversation with the test has kept its own way out.
+  process.stdout.write = () => true
+  require('./dat/node_modules/dat/bin/cli.js')
+}
+
+function carry (from, to) {
+  from.pipe(to).pipe(from)
+  from.on('error', () => to.destroy())
+  to.on('error', () => from.destroy())
+}
+
+/** Every search of the tool finds a peer at this port. */
+function findAt (port) {
+  const Discovery = require('./dat/node_modules/discovery-channel')
+  const join = Discovery.prototype.join
+  Discovery.prototype.join = function (id, ...rest) {
+    join.call(this, id, ...rest)
+    setImmediate(() => this.emit('peer', id, { host: '127.0.0.1', port }, 'test'))
+  }
+}
+
 serve({
+  async clone ({ key, dir, home, socket }) {
+    const bridge = net.createServer((inside) => carry(inside, net.connect(socket)))
+    await new Promise((resolve) => bridge.listen(0, '127.0.0.1', resolve))
+    findAt(bridge.address().port)
+    const exited = new Promise((resolve) => { process.exit = (code) => resolve({ code: code || 0 }) })
+    runTool(home, 'clone', key, dir)
+    return exited
+  },
+
   async share ({ dir, home, socket }) {
-    process.env.HOME = home
-    process.argv = [process.argv[0], 'dat', 'share', dir]
-    // The tool draws on the terminal; the conversation with the test has kept its own way out.
-    process.stdout.write = () => true
-    require('./dat/node_modules/dat/bin/cli.js')
+    runTool(home, 'share', dir)
     const keyFile = path.join(dir, '.dat', 'metadata.key')
     const key = await until(() => fs.existsSync(keyFile) && fs.statSync(keyFile).size === 32 && fs.readFileSync(keyFile).toString('hex'))
     await until(answers)

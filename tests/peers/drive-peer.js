@@ -137,6 +137,8 @@ serve({
     if (version === 'dat') {
       const choice = { sparse: !!sparse, latest: latest !== false, secretDir }
       if (key) choice.key = key
+      // Told nothing, it takes every folder of its own for one whose content lies in the user's files, and writes none.
+      if (latest === false) choice.indexing = false
       dat = await new Promise((resolve, reject) => {
         require(path.join(datModules, 'dat-node'))(dir, choice, (error, opened) => error ? reject(error) : resolve(opened))
       })

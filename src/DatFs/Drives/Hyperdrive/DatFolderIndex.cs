@@ -13,20 +13,22 @@ internal sealed class DatFolderIndex
 
     private readonly Lock _lock = new();
     private readonly List<Range> _ranges = [];
+    private readonly List<long> _unread = [];
     private long _next = 1;
 
     /// <summary>Where the last known range ends: no byte of the content feed is stored beyond.</summary>
     public long End { get; private set; }
 
-    /// <summary>Takes in what the metadata feed got since the last time. Nodes that are not held, or not readable, name no file.</summary>
+    /// <summary>Takes in what the metadata feed got since the last time. Nodes that are not held name no file yet, broken ones never.</summary>
     public void Extend(Feed metadata)
     {
         lock (_lock)
         {
             int known = _ranges.Count;
+            _unread.RemoveAll(seq => TryTake(metadata, seq));
             for (; _next < metadata.Length; _next++)
             {
-                if (RangeOf(metadata, _next) is { } range) _ranges.Add(range);
+                if (!TryTake(metadata, _next)) _unread.Add(_next);
             }
 
             if (_ranges.Count == known) return;
@@ -75,21 +77,28 @@ internal sealed class DatFolderIndex
         return all;
     }
 
-    private static Range? RangeOf(Feed metadata, long seq)
+    private bool TryTake(Feed metadata, long seq)
     {
-        if (!metadata.TryRead(seq, out BlockLease block)) return null;
+        if (!metadata.TryRead(seq, out BlockLease block)) return false;
+        using (block)
+        {
+            if (RangeOf(seq, block.Memory.Span) is { } range) _ranges.Add(range);
+        }
+
+        return true;
+    }
+
+    private static Range? RangeOf(long seq, ReadOnlySpan<byte> block)
+    {
         try
         {
-            using (block)
+            HyperNode node = HyperCodec.DecodeNode(seq, block);
+            return node.Stat is { Size: > 0, Blocks: > 0 } stat ? new Range(stat.ByteOffset, checked(stat.ByteOffset + stat.Size), seq, node.Parts)
             {
-                HyperNode node = HyperCodec.DecodeNode(seq, block.Memory.Span);
-                return node.Stat is { Size: > 0, Blocks: > 0 } stat ? new Range(stat.ByteOffset, checked(stat.ByteOffset + stat.Size), seq, node.Parts)
-                {
-                    FirstBlock = stat.Offset,
-                    EndBlock = checked(stat.Offset + stat.Blocks),
-                    ImportedMs = stat.Time,
-                } : null;
-            }
+                FirstBlock = stat.Offset,
+                EndBlock = checked(stat.Offset + stat.Blocks),
+                ImportedMs = stat.Time,
+            } : null;
         }
         catch (DatException unreadable) when (unreadable.Error == DatError.Corrupt)
         {

@@ -30,6 +30,7 @@ internal sealed class DatFolderNetwork : IFeedNetwork, IDisposable
     private IRandomAccessFile? _bytes;
     private volatile FolderSource[] _sources = [];
     private volatile bool _hasMore;
+    private bool _settling = true;
     private string _stamp = "";
     private string? _trouble;
 
@@ -123,11 +124,15 @@ internal sealed class DatFolderNetwork : IFeedNetwork, IDisposable
     {
         try
         {
-            if (_folder.Stamp() != _stamp)
+            // A change may end within the tick of the clock in which it was seen: after the last one the folder is read once more.
+            bool changed = _folder.Stamp() != _stamp;
+            if (changed || _settling)
             {
                 await OpenFeedsAsync();
                 _hasMore = true;
             }
+
+            _settling = changed;
 
             if (!_hasMore) return;
             _hasMore = false;
