@@ -245,6 +245,22 @@ public sealed class DatFolderTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task An_entry_that_could_not_be_read_yet_is_taken_in_later()
+    {
+        await using Feed whole = Feed.Open(new FeedFiles(new DiskFolder(Vectors.PathOf("hyperdrive/handmade/archive/metadata"))), new FeedOptions { ReadOnly = true });
+        await using Feed partly = Feed.Open(new FeedFiles(new MemoryFolder()), new FeedOptions { Key = whole.Key });
+        DatFolderIndex index = new();
+        foreach (long seq in (long[])[whole.Length - 1, 1, 5, 2, 3])
+        {
+            whole.TryProve(seq, partly.DigestFor(seq), false, new RemoteTree(), out Proof proof, out BlockLease lease).Should().BeTrue();
+            using (lease) await partly.AcceptAsync(proof, Token);
+            index.Extend(partly);
+        }
+
+        index.At(0).Select(range => range.Seq).Should().Equal(5, 3, 2, 1);
+    }
+
     private async Task<IDrive> OpenAsync(string reference, string? secretKeys = null) =>
         await DriveOpener.OpenAsync(DriveReference.Parse(reference), new DriveOpenOptions { StorageRoot = _temp.File("storage"), Time = _time, DatSecretKeys = secretKeys }, Token);
 

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using DatFs.Crypto;
 using DatFs.Drives;
 using DatFs.Drives.Hyperdrive;
@@ -41,7 +40,7 @@ public sealed class DriveStoreTests : IDisposable
         {
             DatException refused = FluentActions.Invoking(() => DriveStore.Open(_root.Path, key)).Should().Throw<DatException>().Which;
             refused.Error.Should().Be(DatError.Locked);
-            refused.Message.Should().Contain(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)).And.Contain("mounted at /mnt");
+            refused.Message.Should().Contain("in use by").And.Contain($"mounted at /mnt (pid {Environment.ProcessId})");
         }
 
         DriveStore.Open(_root.Path, key).Dispose();

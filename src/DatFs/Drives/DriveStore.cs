@@ -65,7 +65,7 @@ public sealed class DriveStore : IDisposable
         }
         catch (DatException failure) when (failure.Error == DatError.Locked)
         {
-            throw new DatException(DatError.Locked, $"the drive {drive} is open in {DescribeHolder(folder)}; close it there first", failure);
+            throw new DatException(DatError.Locked, $"the drive {drive} is in use by {DescribeHolder(folder)}; end that first", failure);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -110,7 +110,7 @@ public sealed class DriveStore : IDisposable
         if (DriveJson.Read(folder, HolderName, DriveJson.Default.DriveHolder) is not { } holder || !IsRunning(holder.Pid)) return "another process";
         string name = string.Concat(holder.Process.Where(c => !char.IsControl(c)));
         string purpose = holder.Purpose is { } noted ? ", " + string.Concat(noted.Where(c => !char.IsControl(c))) : "";
-        return $"process {holder.Pid} ({name}{purpose})";
+        return $"{name}{purpose} (pid {holder.Pid})";
     }
 
     private static bool IsRunning(int pid)

@@ -26,7 +26,8 @@ internal static class ExportCommand
     private static async Task<int> RunAsync(string drive, string folder, string? version, DriveSettings settings, CancellationToken ct)
     {
         using ILoggerFactory loggers = settings.Verbose ? LoggerFactory.Create(logging => logging.AddSimpleConsole().SetMinimumLevel(LogLevel.Debug)) : NullLoggerFactory.Instance;
-        await using DriveSession session = await DriveSession.OpenAsync(drive, settings, TimeProvider.System, loggers, ct);
+        await using DriveSession session = await DriveSession.OpenAsync(drive, $"exported to {folder}", settings, TimeProvider.System, loggers, ct);
+        if (session.ReadsFrom(folder)) throw new CommandException(ExitCode.Refused, $"{folder} is in {session.Folder}, which the drive is read from; export it somewhere else");
         IDriveView view = await session.ViewAsync(version, ct);
         ExportProgress progress = new();
         await ShowAsync(new Exporter(view, folder, progress).RunAsync(ct), progress);

@@ -28,7 +28,11 @@ internal sealed record DriveReport(
     IReadOnlyList<AddressReport> Unreachable,
     long BytesReceived,
     long BytesSent,
-    long FileSystemRequests);
+    long FileSystemRequests)
+{
+    /// <summary>Why the drive cannot be written here, where that needs a reason.</summary>
+    public string? ReadOnlyBecause { get; init; }
+}
 
 /// <summary>The body of POST /unmount.</summary>
 internal sealed record UnmountRequest(bool Lazy);

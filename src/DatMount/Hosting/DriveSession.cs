@@ -37,6 +37,9 @@ internal sealed class DriveSession : IAsyncDisposable
     /// <summary>Where drives are kept.</summary>
     public string StorageFolder => _settings.StorageRoot ?? DriveStore.DefaultRoot();
 
+    /// <summary>The user's own folder that the drive is read from; null when all of it is kept here.</summary>
+    public string? Folder => Reference.Folder ?? DriveStore.RecordOf(StorageFolder, Drive.Key.ToDiscoveryKey())?.Folder;
+
     /// <summary>Where peers can reach us, null when we do not listen.</summary>
     public string? Listening => _listener?.LocalEndPoint.ToString();
 
@@ -48,7 +51,8 @@ internal sealed class DriveSession : IAsyncDisposable
         return string.IsNullOrEmpty(line) ? throw new CommandException(ExitCode.Usage, "no drive was given on standard input") : line;
     }
 
-    public static async Task<DriveSession> OpenAsync(string reference, DriveSettings settings, TimeProvider time, ILoggerFactory loggers, CancellationToken ct)
+    /// <summary>Opens a drive for a purpose that others are told who want it too: "mounted at /mnt".</summary>
+    public static async Task<DriveSession> OpenAsync(string reference, string purpose, DriveSettings settings, TimeProvider time, ILoggerFactory loggers, CancellationToken ct)
     {
         TimeSpan patience = settings.IoTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : settings.IoTimeout;
         Replicator replicator = new(new ReplicatorOptions { Time = time, Log = loggers.CreateLogger("datmount.peers"), OfflineAfter = patience, FetchTimeout = patience });
@@ -59,7 +63,10 @@ internal sealed class DriveSession : IAsyncDisposable
             {
                 StorageRoot = settings.StorageRoot,
                 Network = replicator,
-                Offline = settings.Offline,
+                // Nobody is waited for who cannot come.
+                Offline = settings.Offline || (settings.Peers.Count == 0 && settings.Listen is null),
+                Purpose = purpose,
+                Log = loggers.CreateLogger("datmount.drive"),
                 Time = time,
             }, ct);
             PeerDialer dialer = new(replicator, async (address, dialCt) => await TcpTransport.ConnectAsync(address.Host, address.Port, dialCt));
@@ -122,13 +129,17 @@ internal sealed class DriveSession : IAsyncDisposable
             [.. peers.Where(peer => peer.State == PeerState.Connected).Select(peer =>
                 new PeerReport(peer.Address, "connected", peer.BytesReceived, peer.BytesSent, peer.ReceiveRate, peer.SendRate, peer.InFlight))],
             [.. _dialer.Status.Where(dial => !dial.Connected && dial.LastError is not null).Select(dial => new AddressReport(dial.Address.ToString(), dial.LastError!))],
-            Received, _replicator.Traffic.Sum(feed => feed.UploadedBytes), fileSystemRequests);
+            Received, _replicator.Traffic.Sum(feed => feed.UploadedBytes), fileSystemRequests)
+        { ReadOnlyBecause = status.ReadOnlyBecause };
     }
 
     /// <summary>Counts what arrives, so that a slow read that makes progress is told from one that stalls.</summary>
     public long Received => _replicator.Traffic.Sum(feed => feed.DownloadedBytes);
 
     public bool AnyPeer => _replicator.AnyPeer;
+
+    /// <summary>True when a place is the folder that the drive is read from, or inside it.</summary>
+    public bool ReadsFrom(string place) => Folder is { } folder && (place.TrimEnd('/') + "/").StartsWith(folder.TrimEnd('/') + "/", StringComparison.Ordinal);
 
     private async Task ConnectAsync(ILoggerFactory loggers, CancellationToken ct)
     {

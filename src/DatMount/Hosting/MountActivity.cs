@@ -15,14 +15,14 @@ internal sealed class MountActivity(MountRequest request, TimeProvider time, ILo
     private bool _ready;
 
     public string Announcement => _session is { } session
-        ? $"mounted {session.Drive.Key.ToDiscoveryKey()} (version {request.Version ?? session.Drive.Live.Version.ToString(System.Globalization.CultureInfo.InvariantCulture)}) at {request.Mountpoint}"
+        ? $"mounted {session.Drive.Key.ToDiscoveryKey()} (version {request.Version ?? session.Drive.Live.Version.ToString(System.Globalization.CultureInfo.InvariantCulture)}) at {request.Mountpoint}{(session.Drive.Status.ReadOnlyBecause is { } why ? $", read-only: {why}" : "")}"
         : $"mounting at {request.Mountpoint}";
 
     public Task Completion => _ended.Task;
 
     public async Task StartAsync(CancellationToken ct)
     {
-        _session = await DriveSession.OpenAsync(request.Drive, request.Settings, time, loggers, ct);
+        _session = await DriveSession.OpenAsync(request.Drive, $"mounted at {request.Mountpoint}", request.Settings, time, loggers, ct);
         string? version = request.Version ?? _session.Reference.Version?.ToString(System.Globalization.CultureInfo.InvariantCulture);
         if (version is not null) await MountAsync((await _session.ViewAsync(version, ct)).Version, ct);
         else
@@ -92,10 +92,11 @@ internal sealed class MountActivity(MountRequest request, TimeProvider time, ILo
         _ = _mount.Completion.ContinueWith(_ => _ended.TrySetResult(), TaskScheduler.Default);
     }
 
-    /// <summary>Storage below our own mount would wait for itself.</summary>
+    /// <summary>Storage below our own mount would wait for itself, and so would a drive's own folder.</summary>
     private string? RefuseOwnStorage(string mountpoint)
     {
-        string storage = _session!.StorageFolder;
+        if (_session!.ReadsFrom(mountpoint)) return $"{mountpoint} is in {_session.Folder}, which the drive is read from; mount it somewhere else";
+        string storage = _session.StorageFolder;
         bool inside = storage.StartsWith(mountpoint.TrimEnd('/') + "/", StringComparison.Ordinal) || storage == mountpoint;
         return inside ? $"{mountpoint} holds DatMount's own storage; mount somewhere else, or move the storage with --storage" : null;
     }
