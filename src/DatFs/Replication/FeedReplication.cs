@@ -11,6 +11,8 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
 {
     /// <summary>Ranges downloaded at a time; a caller that needs more has lost track.</summary>
     public const int MaxRanges = 4096;
+    /// <summary>What a block of a feed that nothing is known of is taken to weigh.</summary>
+    public const int UnknownBlock = 16 * 1024;
 
     private readonly Replicator _owner;
     private readonly IDisposable _observation;
@@ -18,6 +20,7 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
     private readonly Dictionary<long, Fetch> _blocks = [];
     private readonly List<Fetch> _offsets = [];
     private readonly List<Fetch> _lengths = [];
+    private double _average;
 
     public FeedReplication(Replicator owner, Feed feed, bool first)
     {
@@ -45,8 +48,8 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
     public PendingRequest? Probe { get; set; }
     /// <summary>Background work rests until then after the disk failed (milliseconds of the replicator's clock).</summary>
     public double PausedUntil { get; set; }
-    /// <summary>Smoothed size of the blocks received.</summary>
-    public double AverageBlock { get; private set; } = 16 * 1024;
+    /// <summary>What a block is likely to weigh: smoothed over those received, before the first the mean of the signed feed.</summary>
+    public double AverageBlock => _average > 0 ? _average : Feed.Length > 0 ? (double)Feed.ByteLength / Feed.Length : UnknownBlock;
 
     public long DownloadedBlocks { get; private set; }
     public long DownloadedBytes { get; private set; }
@@ -307,9 +310,10 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
     /// <summary>A block came from a peer.</summary>
     public void CountDownload(long bytes)
     {
+        double before = AverageBlock;
         DownloadedBlocks++;
         DownloadedBytes += bytes;
-        AverageBlock += (bytes - AverageBlock) / (DownloadedBlocks < 8 ? 2 : 16);
+        _average = before + (bytes - before) / 16;
     }
 
     /// <summary>A block went to a peer.</summary>

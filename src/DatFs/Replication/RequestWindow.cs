@@ -15,10 +15,10 @@ internal sealed class RequestWindow
     public const long MaxBytes = 8 * 1024 * 1024;
     /// <summary>Bytes in flight that are always allowed.</summary>
     public const long MinBytes = 128 * 1024;
-    /// <summary>Requests asked of a fresh connection.</summary>
-    public const int StartCount = 64;
-    /// <summary>Most requests in flight.</summary>
-    public const int MaxCount = 256;
+    /// <summary>Requests asked of a fresh connection: small blocks, as those of a directory, are asked for in one round trip.</summary>
+    public const int StartCount = 256;
+    /// <summary>Most requests in flight: as many as a peer queues without holding the connection back (§9.1).</summary>
+    public const int MaxCount = 512;
     /// <summary>Fewest requests in flight after silence.</summary>
     public const int MinCount = 8;
 
