@@ -10,10 +10,10 @@ namespace DatFs.Drives.Hyperdrive;
 internal sealed class NodeSource(Feed metadata)
 {
     /// <summary>Decoded nodes kept in memory.</summary>
-    public const int CachedNodes = 64 * 1024;
+    public const int CachedNodes = 16 * 1024;
 
     /// <summary>Own entries of directories kept in memory.</summary>
-    public const int CachedPlaces = 64 * 1024;
+    public const int CachedPlaces = 16 * 1024;
 
     /// <summary>Names kept in memory, over all directories.</summary>
     public const int CachedNames = 1024 * 1024;
