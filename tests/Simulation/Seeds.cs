@@ -22,6 +22,7 @@ internal static class Seeds
         else if (Number(ManySeeds) is { } many) count = (int)many;
         Stopwatch wall = Stopwatch.StartNew();
         List<string> failures = [];
+        SortedDictionary<string, int> seen = new(StringComparer.Ordinal);
         long next = 0, events = 0, steps = 0, ticks = 0;
         Thread[] threads = [.. Enumerable.Range(0, Math.Min(count, Environment.ProcessorCount)).Select(_ => new Thread(Work))];
         foreach (Thread thread in threads) thread.Start();
@@ -29,6 +30,8 @@ internal static class Seeds
         TimeSpan time = TimeSpan.FromTicks(ticks);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"simulation of {name}: first seed {first}, {Math.Min(next, count)} seeds, {events} events, {steps} steps, {time.TotalHours:0.0} virtual hours in {wall.Elapsed.TotalSeconds:0.0} s, {failures.Count} failed"));
+        Console.WriteLine("  happened in seeds: " + string.Join(", ", seen.Select(s => $"{s.Key} {s.Value}")));
+        foreach (string failure in failures) Console.WriteLine(failure);
         return failures;
 
         void Work()
@@ -39,6 +42,11 @@ internal static class Seeds
                 Interlocked.Add(ref events, result.Events);
                 Interlocked.Add(ref steps, result.Steps);
                 Interlocked.Add(ref ticks, result.Time.Ticks);
+                lock (s_gate)
+                {
+                    foreach (string happened in result.Counts.Keys) seen[happened] = seen.GetValueOrDefault(happened) + 1;
+                }
+
                 if (result.Failure is null && Number(OneSeed) is null) continue;
                 string file = Keep(name, result);
                 if (result.Failure is null) continue;

@@ -110,7 +110,16 @@ internal sealed class FeedStore : IDisposable
         {
             if (_data is { } data) return data;
             data = Files.Open(FeedFiles.DataName, FileUse.ReadWrite)!;
-            Files.Folder.Sync();
+            try
+            {
+                Files.Folder.Sync();
+            }
+            catch
+            {
+                data.Dispose();
+                throw;
+            }
+
             Volatile.Write(ref _data, data);
             return data;
         }

@@ -51,8 +51,17 @@ internal sealed class FeedTree : ITrustedTree
     {
         value = default;
         if (!Bits.HasNode(node)) return false;
-        if (_store.Tree.TryRead(node, out value)) return true;
-        throw new DatException(DatError.Corrupt, $"Tree node {node} is missing in {_store.Files.Describe(FeedFiles.TreeName)}: the storage is damaged.");
+        FeedStore store = _store;
+        try
+        {
+            if (store.Tree.TryRead(node, out value)) return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(store, FeedFiles.TreeName, e);
+        }
+
+        throw new DatException(DatError.Corrupt, $"Tree node {node} is missing in {store.Files.Describe(FeedFiles.TreeName)}: the storage is damaged.");
     }
 
     /// <inheritdoc/>
@@ -67,7 +76,18 @@ internal sealed class FeedTree : ITrustedTree
     }
 
     /// <inheritdoc/>
-    public bool TryGetSignature(long length, Span<byte> into64) => _store.Signatures.TryRead(length, into64);
+    public bool TryGetSignature(long length, Span<byte> into64)
+    {
+        FeedStore store = _store;
+        try
+        {
+            return store.Signatures.TryRead(length, into64);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(store, FeedFiles.SignaturesName, e);
+        }
+    }
 
     /// <summary>Publishes a new length and what belongs to it, together.</summary>
     public void SetExtent(long length, long byteLength, bool isStatic) => _extent = new Extent(length, byteLength, isStatic);
@@ -109,6 +129,9 @@ internal sealed class FeedTree : ITrustedTree
 
         return roots;
     }
+
+    private static DatException Unreadable(FeedStore store, string name, Exception cause) =>
+        new(DatError.Io, $"{store.Files.Describe(name)} could not be read: {cause.Message}", cause);
 
     private sealed record Extent(long Length, long ByteLength, bool IsStatic);
 }

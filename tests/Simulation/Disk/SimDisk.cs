@@ -56,16 +56,21 @@ internal sealed class SimDisk
     }
 
     /// <summary>A bit of a file turns over.</summary>
-    public void Flip(Func<string, bool> of)
+    public void Flip()
     {
-        SimFolder.Named[] files = [.. Root.NamedFiles().Where(file => of(file.Name))];
+        SimFolder.Named[] files = [.. Root.NamedFiles()];
         if (files.Length == 0) return;
         SimFolder.Named file = _rng.Pick(files);
-        if (file.File.Flip(_rng)) _world.Say(_name, $"a bit of {file.Name} turns over");
+        if (!file.File.Flip(_rng)) return;
+        _world.Say(_name, $"a bit of {file.Name} turns over");
+        if (!file.Name.EndsWith("/data", StringComparison.Ordinal)) Unsound = true;
     }
 
+    /// <summary>Bits turned over in files that are not checked when they are read: all but the blocks themselves.</summary>
+    public bool Unsound { get; private set; }
+
     /// <summary>Everything is deleted, as by a user who begins anew.</summary>
-    public void Wipe() => Root = new SimFolder(this, _name);
+    public void Wipe() => (Root, Unsound) = (new SimFolder(this, _name), false);
 
     public void Heal()
     {

@@ -70,11 +70,12 @@ internal sealed class Flow(SimNetwork network, string name, Way path, Rng rng, i
             if (count < next.Length) Prepend(next[count..]);
             _unsentBytes -= count;
             _inFlight += count;
-            _free = Math.Max(_free, World.Now) + (long)(count / path.Bandwidth * TimeSpan.TicksPerSecond);
+            _free = Math.Max(_free, World.Now) + (long)(count / path.Now.Bandwidth * TimeSpan.TicksPerSecond);
             Depart(new Segment(piece, SegmentKind.Data));
-            if (path.Loss > 0 && rng.Chance(path.Loss))
+            if (path.Now.Loss > 0 && rng.Chance(path.Now.Loss))
             {
                 network.Break(Source, Sink, "by chance");
+                World.Count("loss by chance");
                 return;
             }
         }
@@ -96,7 +97,7 @@ internal sealed class Flow(SimNetwork network, string name, Way path, Rng rng, i
     private void Depart(Segment segment)
     {
         long leaves = Math.Max(_free, World.Now);
-        long arrives = leaves + path.Delay.Ticks + (long)(path.Jitter.Ticks * rng.Unit());
+        long arrives = leaves + path.Now.Delay.Ticks + (long)(path.Now.Jitter.Ticks * rng.Unit());
         _lastArrival = Math.Max(_lastArrival, arrives);
         World.At(_lastArrival, () => Arrive(segment));
     }

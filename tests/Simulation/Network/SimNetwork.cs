@@ -27,6 +27,12 @@ internal sealed class SimNetwork(World world, Rng rng)
         return path;
     }
 
+    /// <summary>All ways are as they usually are.</summary>
+    public void Heal()
+    {
+        foreach (Way way in _ways.Values.ToArray()) way.Heal();
+    }
+
     /// <summary>Takes connections for a host until its machine dies.</summary>
     public void Listen(Machine machine, Action<ITransport> accept)
     {
@@ -54,7 +60,7 @@ internal sealed class SimNetwork(World world, Rng rng)
             if (done.Task.IsCompleted || !from.Alive) return;
             if (World.Now >= patience) done.TrySetException(new DatException(DatError.TimedOut, $"{to} did not answer"));
             else if (there.Blocked || back.Blocked) World.After(TimeSpan.FromSeconds(1), Knock);
-            else World.After(there.Delay, () => Arrive());
+            else World.After(there.Now.Delay, () => Arrive());
         }
 
         void Arrive()
@@ -62,13 +68,13 @@ internal sealed class SimNetwork(World world, Rng rng)
             if (done.Task.IsCompleted || !from.Alive) return;
             if (!_listeners.TryGetValue(to, out var listener))
             {
-                World.After(back.Delay, () => done.TrySetException(new DatException(DatError.Offline, $"{to} cannot be reached")));
+                World.After(back.Now.Delay, () => done.TrySetException(new DatException(DatError.Offline, $"{to} cannot be reached")));
                 return;
             }
 
             (SimSocket near, SimSocket far) = Connect(from, listener.Machine, there, back);
             listener.Machine.Post(_ => listener.Accept(new SimTransport(far, $"{from.Name}:{_ports++}", false)), null);
-            World.After(back.Delay, () =>
+            World.After(back.Now.Delay, () =>
             {
                 if (!done.TrySetResult(new SimTransport(near, $"{to}:1", true))) from.Post(static socket => ((SimSocket)socket!).Dispose(), near);
             });

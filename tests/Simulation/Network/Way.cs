@@ -18,18 +18,17 @@ internal sealed class Way
 {
     private int _blocks;
 
-    public TimeSpan Delay { get; set; } = TimeSpan.FromMilliseconds(5);
+    private WayQuality _usual = new();
 
-    /// <summary>Added to the delay, by chance up to this.</summary>
-    public TimeSpan Jitter { get; set; }
+    /// <summary>How it is now.</summary>
+    public WayQuality Now { get; set; } = new();
 
-    /// <summary>Bytes a second.</summary>
-    public double Bandwidth { get; set; } = 10e6;
-
-    public Cut Cut { get; set; }
-
-    /// <summary>Share of the pieces after which the connection is lost.</summary>
-    public double Loss { get; set; }
+    /// <summary>How it is when nothing is wrong.</summary>
+    public WayQuality Usual
+    {
+        get => _usual;
+        set => Now = _usual = value;
+    }
 
     /// <summary>Nothing comes through, nothing is lost either.</summary>
     public bool Blocked => _blocks > 0;
@@ -41,12 +40,19 @@ internal sealed class Way
 
     public void Unblock()
     {
-        if (--_blocks == 0) Unblocked?.Invoke();
+        if (_blocks > 0 && --_blocks == 0) Unblocked?.Invoke();
+    }
+
+    public void Heal()
+    {
+        Now = Usual;
+        _blocks = Math.Min(_blocks, 1);
+        Unblock();
     }
 
     public int PieceOf(int available, Rng rng)
     {
-        int most = Cut switch
+        int most = Now.Cut switch
         {
             Cut.Packets => 1448,
             Cut.Tiny => 1 + rng.Below(97),
@@ -55,4 +61,21 @@ internal sealed class Way
         };
         return Math.Min(available, most);
     }
+}
+
+/// <summary>What a way is like.</summary>
+internal sealed record WayQuality
+{
+    public TimeSpan Delay { get; init; } = TimeSpan.FromMilliseconds(5);
+
+    /// <summary>Added to the delay, by chance up to this.</summary>
+    public TimeSpan Jitter { get; init; }
+
+    /// <summary>Bytes a second.</summary>
+    public double Bandwidth { get; init; } = 10e6;
+
+    public Cut Cut { get; init; }
+
+    /// <summary>Share of the pieces after which the connection is lost.</summary>
+    public double Loss { get; init; }
 }

@@ -17,22 +17,33 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
 
     public Feed? Feed { get; private set; }
 
+    public override bool MayLoseStorage => Role != FeedRole.Owner;
+
     /// <summary>Reads that gave their bytes.</summary>
     public long Answered { get; private set; }
 
     protected override Task OpenAsync(Machine machine)
     {
         _pool = new CountingPool(World);
-        Feed = Feed.Open(new FeedFiles(Disk.Root.Folder("feed")), new FeedOptions
+        try
         {
-            Key = truth.Key,
-            SecretKey = Role == FeedRole.Owner ? truth.Secret : null,
-            VerifyReads = Scenario.BitsFlip,
-            Memory = _pool,
-            Time = machine.Clock,
-        });
+            Feed = Feed.Open(new FeedFiles(Disk.Root.Folder("feed")), new FeedOptions
+            {
+                Key = truth.Key,
+                SecretKey = Role == FeedRole.Owner ? truth.Secret : null,
+                VerifyReads = Scenario.BitsFlip,
+                Memory = _pool,
+                Time = machine.Clock,
+            });
+        }
+        catch (DatException)
+        {
+            World.Check(Disk.OpenFiles == 0, $"{Name} could not open its feed, and left {Disk.OpenFiles} open files");
+            throw;
+        }
+
         machine.Say($"opened with {Feed.HeldBlocks} of {Feed.Length} blocks");
-        if (Role == FeedRole.Owner) truth.Reconcile(Feed.Length);
+        if (Role == FeedRole.Owner) truth.Reconcile(Feed);
         else truth.SeeLength(Name, Feed.Length);
         Feed.Observe(this);
         Replicator.Join(Feed);
@@ -43,6 +54,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
 
     protected override async Task CloseAsync()
     {
+        Machine machine = Machine!;
         _download?.Dispose();
         try
         {
@@ -50,7 +62,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
         }
         catch (DatException e) when (e.Error == DatError.Io)
         {
-            Machine!.Say("could not close: " + e.Message);
+            machine.Say("could not close: " + e.Message);
         }
 
         World.Check(_pool!.Leased == 0, $"{Name} left {_pool.Leased} leases");
@@ -65,14 +77,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
         if (_clears) Do(ClearAsync);
     }
 
-    protected override void CannotOpen(DatException why)
-    {
-        World.Check(Scenario.BitsFlip && Role != FeedRole.Owner, $"{Name} cannot open its feed again: {why}");
-        Disk.Wipe();
-    }
-
-    /// <summary>It will not go on by itself: its storage failed.</summary>
-    public async Task<bool> NeedsRestartAsync()
+    protected override async Task<bool> NeedsRestartAsync()
     {
         if (Machine is not { } machine) return true;
         try
@@ -160,22 +165,46 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
         {
             await Task.Delay(Rng.Span(1, Scenario.AppendEveryMs), machine.Clock);
             if (!Active) return;
-            byte[][] blocks = NewBlocks((int)Math.Min(Scenario.Blocks - truth.Length, 1 + (int)Rng.Scaled(1, 20) - 1));
-            truth.Attempt(blocks);
+            byte[][] one = NewBlocks((int)Math.Min(Scenario.Blocks - truth.Length, (int)Rng.Scaled(1, 20)));
+            int left = Scenario.Blocks - truth.Length - one.Length;
+            byte[][][] batches = left > 0 && Rng.Chance(0.2) ? [one, NewBlocks(Math.Min(left, 3))] : [one];
+            if (await AppendAsync(machine, batches)) continue;
             try
             {
-                long first = await Feed!.AppendAsync([.. blocks.Select(block => (ReadOnlyMemory<byte>)block)], CancellationToken.None);
-                World.Check(first == truth.Length, $"an append was said to begin at {first} and not at {truth.Length}");
-                truth.Acknowledge(blocks);
-                machine.Say($"appended {blocks.Length}, now {truth.Length}");
+                await Feed!.FlushAsync(CancellationToken.None);
+            }
+            catch (DatException e)
+            {
+                // What failed may count all the same: that is known when the feed was opened again.
+                machine.Say("needs a restart: " + e.Message);
+                return;
+            }
+
+            foreach (byte[][] batch in batches) truth.Withdraw(batch);
+            World.Check(Feed.Length == truth.Length, $"an append failed, and the feed has {Feed.Length} blocks instead of {truth.Length}");
+        }
+    }
+
+    private async Task<bool> AppendAsync(Machine machine, byte[][][] batches)
+    {
+        foreach (byte[][] batch in batches) truth.Attempt(batch);
+        Task<long>[] appends = [.. batches.Select(batch => Feed!.AppendAsync([.. batch.Select(block => (ReadOnlyMemory<byte>)block)], CancellationToken.None).AsTask())];
+        bool all = true;
+        for (int i = 0; i < batches.Length; i++)
+        {
+            try
+            {
+                truth.Acknowledge(await appends[i], batches[i]);
+                machine.Say($"appended {batches[i].Length}, now {truth.Length}");
             }
             catch (DatException e) when (e.Error == DatError.Io)
             {
-                // Whether it counts is known when the feed was opened again.
                 machine.Say("append failed: " + e.Message);
-                return;
+                all = false;
             }
         }
+
+        return all;
     }
 
     private byte[][] NewBlocks(int count)
@@ -227,7 +256,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
 
             Answered++;
         }
-        catch (DatException e) when (e.Error is DatError.Offline or DatError.TimedOut || (e.Error == DatError.Io && Scenario.DisksFail))
+        catch (DatException e) when (e.Error is DatError.Offline or DatError.TimedOut || (e.Error == DatError.Io && Scenario.DisksFail) || (e.Error == DatError.Corrupt && Disk.Unsound))
         {
             end = $"{e.Error} {e.Message}";
         }

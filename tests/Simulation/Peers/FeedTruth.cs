@@ -1,4 +1,5 @@
 using DatFs.Crypto;
+using DatFs.Feeds;
 
 namespace DatMount.Simulation;
 
@@ -36,28 +37,29 @@ internal sealed class FeedTruth
     /// <summary>The owner is about to append.</summary>
     public void Attempt(byte[][] blocks) => _attempts.Add(blocks);
 
-    /// <summary>An append was acknowledged.</summary>
-    public void Acknowledge(byte[][] blocks)
+    /// <summary>An append was acknowledged, with the index of its first block.</summary>
+    public void Acknowledge(long first, byte[][] blocks)
     {
-        int at = _attempts.IndexOf(blocks);
-        _world.Check(at == 0, $"{_name}: appends were acknowledged out of their order");
-        _attempts.RemoveAt(at);
+        _world.Check(first == Length, $"{_name}: an append was said to begin at {first} and not at {Length}");
+        _attempts.Remove(blocks);
         _blocks.AddRange(blocks);
     }
 
-    /// <summary>The owner came back with so many blocks: what it had attempted either counts now or never was.</summary>
-    public void Reconcile(long length)
+    /// <summary>An append failed and the feed goes on without it.</summary>
+    public void Withdraw(byte[][] blocks) => _attempts.Remove(blocks);
+
+    /// <summary>The owner came back: what it had attempted either counts now or never was.</summary>
+    public void Reconcile(Feed feed)
     {
-        _world.Check(length >= Length, $"{_name}: of {Length} acknowledged blocks the owner kept {length}");
+        _world.Check(feed.Length >= Length, $"{_name}: of {Length} acknowledged blocks the owner kept {feed.Length}");
         foreach (byte[][] attempt in _attempts)
         {
-            if (Length >= length) break;
-            _blocks.AddRange(attempt);
+            if (feed.Length >= Length + attempt.Length && Holds(feed, Length, attempt[0])) _blocks.AddRange(attempt);
         }
 
         _attempts.Clear();
-        _world.Check(Length == length, $"{_name}: the owner came back with {length} blocks, which is the end of no append; {Length} expected");
-        _world.Check(_seen <= length, $"{_name}: others have seen {_seen} blocks, and the owner came back with {length}");
+        _world.Check(Length == feed.Length, $"{_name}: the owner came back with {feed.Length} blocks, which is the end of no append; {Length} expected");
+        _world.Check(_seen <= Length, $"{_name}: others have seen {_seen} blocks, and the owner came back with {Length}");
     }
 
     /// <summary>Somebody other than the owner holds a block.</summary>
@@ -76,22 +78,31 @@ internal sealed class FeedTruth
     }
 
     /// <summary>Somebody read a block.</summary>
-    public void Compare(string who, long index, ReadOnlySpan<byte> bytes)
-    {
-        byte[]? right = Find(index);
-        _world.Check(right is not null && bytes.SequenceEqual(right), $"{who} has wrong bytes in block {index} of {_name}");
-    }
+    public void Compare(string who, long index, ReadOnlySpan<byte> bytes) =>
+        _world.Check(IsRight(index, bytes), $"{who} has wrong bytes in block {index} of {_name}");
 
-    private byte[]? Find(long index)
+    private bool IsRight(long index, ReadOnlySpan<byte> bytes)
     {
-        if (index < Length) return _blocks[(int)index];
-        long at = index - Length;
+        if (index < Length) return bytes.SequenceEqual(_blocks[(int)index]);
+
+        // Of what is being appended the first may fail, and the second take its place.
+        long first = Length;
         foreach (byte[][] attempt in _attempts)
         {
-            if (at < attempt.Length) return attempt[at];
-            at -= attempt.Length;
+            foreach (long start in (long[])[Length, first])
+            {
+                if (index >= start && index - start < attempt.Length && bytes.SequenceEqual(attempt[index - start])) return true;
+            }
+
+            first += attempt.Length;
         }
 
-        return null;
+        return false;
+    }
+
+    private static bool Holds(Feed feed, long index, byte[] bytes)
+    {
+        if (!feed.TryRead(index, out BlockLease block)) return false;
+        using (block) return block.Memory.Span.SequenceEqual(bytes);
     }
 }

@@ -15,6 +15,7 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
     private PeerDialer? _dialer;
     private ReplicatorHost? _host;
     private int _lives;
+    private bool _changes;
 
     public string Name { get; } = name;
 
@@ -33,6 +34,12 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
 
     public SimDisk Disk { get; } = new(scenario.World, name, rng.Fork());
 
+    /// <summary>What it stores can be had from others.</summary>
+    public abstract bool MayLoseStorage { get; }
+
+    // Its storage may say anything.
+    private bool MayBeDamaged => scenario.BitsFlip && MayLoseStorage;
+
     protected Scenario Scenario => scenario;
 
     protected Rng Rng { get; } = rng;
@@ -40,11 +47,27 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
     protected Replicator Replicator { get; private set; } = null!;
 
     /// <summary>Starts a new life. False when the disk did not let it.</summary>
-    public async Task<bool> StartAsync()
+    public Task<bool> StartAsync() => AloneAsync(BeginLifeAsync);
+
+    /// <summary>Ends this life in order.</summary>
+    public Task<bool> StopAsync() => AloneAsync(EndLifeAsync);
+
+    private async Task<bool> AloneAsync(Func<Task<bool>> change)
     {
+        if (_changes) return false;
+        _changes = true;
+        bool done = await change();
+        _changes = false;
+        return done;
+    }
+
+    private async Task<bool> BeginLifeAsync()
+    {
+        if (Running) return true;
         Machine machine = new(World, Name, Rng.Fork());
         Machine = machine;
         Disk.Attach(machine);
+        Disk.Crash = () => Kill(losesPower: true);
         machine.Say($"starts life {++_lives}");
         try
         {
@@ -55,30 +78,33 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
         {
             return false;
         }
-        catch (DatException e) when (e.Error is DatError.Io or DatError.Corrupt)
+        catch (DatException e) when (e.Error == DatError.Io || MayBeDamaged)
         {
             machine.Say($"cannot start: {e.Error} {e.Message}");
-            if (e.Error == DatError.Corrupt) CannotOpen(e);
             Kill(losesPower: false);
+            if (e.Error != DatError.Io) LoseStorage();
             return false;
         }
     }
 
-    /// <summary>Ends this life in order.</summary>
-    public async Task StopAsync()
+    private async Task<bool> EndLifeAsync()
     {
-        if (Machine is not { } machine) return;
+        if (Machine is not { } machine) return true;
         machine.Say("stops");
         try
         {
-            await machine.RunAsync(EndAsync);
+            await machine.RunAsync(() => EndAsync(machine));
             Machine = null;
             await scenario.LeftNothingAsync(machine, Disk);
+            Disk.Detach(losesPower: false);
         }
         catch (MachineDiedException)
         {
-            Machine = null;
+            // Whoever killed it has done the rest.
+            World.Check(Machine is null, $"{Name} died and is not gone");
         }
+
+        return true;
     }
 
     /// <summary>Ends this life at once; of what was not synchronised the disk keeps what chance wants, when the power fails.</summary>
@@ -94,6 +120,20 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
         _activities.Clear();
     }
 
+    /// <summary>Begins anew, as a user does whose disk was exchanged.</summary>
+    public virtual void LoseStorage() => Disk.Wipe();
+
+    /// <summary>Starts it when it is off, and again when its storage failed, as whoever looks after it would.</summary>
+    public async Task CareAsync()
+    {
+        if (_changes || (Running && !await NeedsRestartAsync())) return;
+        if (Running) await StopAsync();
+        if (!Running) await StartAsync();
+    }
+
+    /// <summary>It will not go on by itself: its storage failed.</summary>
+    protected abstract Task<bool> NeedsRestartAsync();
+
     /// <summary>Opens what it shares; in the machine.</summary>
     protected abstract Task OpenAsync(Machine machine);
 
@@ -102,9 +142,6 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
 
     /// <summary>Begins what its user does.</summary>
     protected abstract void BeginActivities();
-
-    /// <summary>What is stored cannot be used any more.</summary>
-    protected abstract void CannotOpen(DatException why);
 
     /// <summary>Something that goes on until <see cref="Active"/> is false.</summary>
     protected void Do(Func<Machine, Task> activity) => _activities.Add(GuardAsync(activity, Machine!));
@@ -129,11 +166,11 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
         BeginActivities();
     }
 
-    private async Task EndAsync()
+    private async Task EndAsync(Machine machine)
     {
         Active = false;
         await Task.WhenAll(_activities);
-        scenario.Network.StopListening(Machine!);
+        scenario.Network.StopListening(machine);
         await _dialer!.DisposeAsync();
         await Replicator.DisposeAsync();
         await Task.WhenAll(_serving);

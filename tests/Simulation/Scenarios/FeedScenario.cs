@@ -1,3 +1,5 @@
+using DatFs.Replication;
+
 namespace DatMount.Simulation;
 
 /// <summary>One owner appends to a feed; the others copy it, or read in it; for a while everything that may go wrong does.</summary>
@@ -7,7 +9,7 @@ internal sealed class FeedScenario : Scenario
 
     private readonly List<FeedPeer> _peers = [];
     private readonly FeedTruth _truth;
-    private readonly FeedPeer _owner;
+    private readonly Faults _faults;
 
     public FeedScenario(World world)
         : base(world)
@@ -23,16 +25,25 @@ internal sealed class FeedScenario : Scenario
             _peers.Add(new FeedPeer(this, $"{char.ToLowerInvariant(role.ToString()[0])}{i}", Rng.Fork(), _truth, role));
         }
 
-        _owner = _peers[0];
         Connect();
-        World.Say("world", $"seed {world.Seed}: {Blocks} blocks, {string.Join(' ', _peers.Select(p => $"{p.Name}[{string.Join(',', p.Dials)}]"))}");
+        _faults = new Faults(this, _peers, [.. _peers.Select(peer => peer.Name)], Rng.Fork());
+        DisksFail = _faults.Kinds.Any(kind => kind is Fault.DiskError or Fault.DiskFull or Fault.BitFlip);
+        BitsFlip = _faults.Kinds.Contains(Fault.BitFlip);
+        World.Say("world", $"seed {world.Seed}: {Blocks} blocks, faults {string.Join(' ', _faults.Kinds)}; {string.Join(' ', _peers.Select(p => $"{p.Name}[{string.Join(',', p.Dials)}]"))}");
     }
 
     public override async Task RunAsync()
     {
         foreach (FeedPeer peer in _peers) await peer.StartAsync();
-        await DelayAsync(Rng.Span(1000, 60_000));
+        Task caring = CareAsync();
+        await _faults.RunAsync(Rng.Span(1000, 180_000));
         Healing = true;
+        _faults.Heal();
+        await caring;
+        foreach (FeedPeer peer in _peers) await peer.CareAsync();
+
+        // Whoever dials tries again within this time.
+        await DelayAsync(PeerDialer.MaxDelay * 2);
         await SettleAsync();
         foreach (FeedPeer peer in _peers) await peer.ReadAllAsync(20);
         List<FeedPeer> order = [.. _peers];
@@ -62,12 +73,25 @@ internal sealed class FeedScenario : Scenario
         {
             foreach (FeedPeer other in _peers)
             {
-                Way path = Network.WayOf(peer.Name, other.Name);
-                path.Delay = Rng.Span(0.1, 400);
-                path.Jitter = Rng.Chance(0.5) ? Rng.Span(0.1, 200) : TimeSpan.Zero;
-                path.Bandwidth = Rng.Scaled(20e3, 50e6);
-                path.Cut = (Cut)Rng.Below(4);
+                Way way = Network.WayOf(peer.Name, other.Name);
+                way.Usual = new WayQuality
+                {
+                    Delay = Rng.Span(0.1, 400),
+                    Jitter = Rng.Chance(0.5) ? Rng.Span(0.1, 200) : TimeSpan.Zero,
+                    Bandwidth = Rng.Scaled(20e3, 50e6),
+                    Cut = (Cut)Rng.Below(4),
+                };
             }
+        }
+    }
+
+    private async Task CareAsync()
+    {
+        while (!Healing)
+        {
+            await DelayAsync(Rng.Span(100, 20_000));
+            FeedPeer peer = Rng.Pick(_peers);
+            if (!Healing) await peer.CareAsync();
         }
     }
 
@@ -76,12 +100,7 @@ internal sealed class FeedScenario : Scenario
         long until = World.Now + s_patience.Ticks;
         while (World.Now < until)
         {
-            foreach (FeedPeer peer in _peers)
-            {
-                if (!await peer.NeedsRestartAsync()) continue;
-                if (peer.Running) await peer.StopAsync();
-                await peer.StartAsync();
-            }
+            foreach (FeedPeer peer in _peers) await peer.CareAsync();
 
             if (_truth.Length == Blocks && _peers.TrueForAll(peer => peer.Missing() is null)) return;
             await DelayAsync(TimeSpan.FromSeconds(5));

@@ -57,5 +57,5 @@ internal abstract class Scenario
         World.Check(disk.OpenFiles == 0, $"{machine.Name} left {disk.OpenFiles} open files");
     }
 
-    protected Task DelayAsync(TimeSpan delay) => Task.Delay(delay, Director.Clock);
+    public Task DelayAsync(TimeSpan delay) => Task.Delay(delay, Director.Clock);
 }

@@ -1,7 +1,7 @@
 namespace DatMount.Simulation;
 
 /// <summary>What came of a seed.</summary>
-internal sealed record SeedResult(ulong Seed, string Hash, long Events, long Steps, TimeSpan Time, string? Failure, Trace Trace);
+internal sealed record SeedResult(ulong Seed, string Hash, long Events, long Steps, TimeSpan Time, string? Failure, Trace Trace, IReadOnlyDictionary<string, int> Counts);
 
 /// <summary>Runs the world of one seed on the calling thread, from its beginning to the end.</summary>
 internal static class SeedRun
@@ -23,6 +23,6 @@ internal static class SeedRun
             world.Say("world", $"quiet since {world.Now - end} ticks, {world.Steps} steps");
         }
 
-        return new SeedResult(seed, world.Trace.Hash(), world.Trace.Events, world.Steps, world.Time, world.Failure, world.Trace);
+        return new SeedResult(seed, world.Trace.Hash(), world.Trace.Events, world.Steps, world.Time, world.Failure, world.Trace, world.Counts);
     }
 }

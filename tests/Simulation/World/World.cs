@@ -9,7 +9,10 @@ namespace DatMount.Simulation;
 internal sealed class World
 {
     /// <summary>Items after which a seed is taken to run for ever.</summary>
-    public const long MaxSteps = 20_000_000;
+    public const long MaxSteps = 5_000_000;
+
+    [ThreadStatic]
+    private static World? t_here;
 
     private readonly PriorityQueue<Timed, (long Due, ulong Order)> _timed = new();
     private readonly List<Item> _ready = [];
@@ -21,6 +24,8 @@ internal sealed class World
     private int _readyStart;
     private ulong _order;
     private string? _escape;
+
+    static World() => AppDomain.CurrentDomain.FirstChanceException += static (_, thrown) => t_here?.Thrown(thrown.Exception);
 
     public World(ulong seed)
     {
@@ -51,6 +56,11 @@ internal sealed class World
     public string? Failure { get; private set; }
 
     public void Say(string who, string what) => Trace.Line(Now, who, what);
+
+    /// <summary>What happened how often, for the summary of all seeds.</summary>
+    public SortedDictionary<string, int> Counts { get; } = new(StringComparer.Ordinal);
+
+    public void Count(string what) => Counts[what] = Counts.GetValueOrDefault(what) + 1;
 
     public void Fail(string what)
     {
@@ -92,6 +102,7 @@ internal sealed class World
         SynchronizationContext? before = SynchronizationContext.Current;
         try
         {
+            t_here = this;
             while (!until())
             {
                 if (_escape is { } stack) Fail("work escaped to the thread pool:\n" + stack);
@@ -106,8 +117,17 @@ internal sealed class World
         }
         finally
         {
+            t_here = null;
             SynchronizationContext.SetSynchronizationContext(before);
         }
+    }
+
+    // Whatever becomes of it: these say that somebody did not think of something.
+    private void Thrown(Exception e)
+    {
+        bool unthought = e is NullReferenceException or ArithmeticException or IndexOutOfRangeException or InvalidCastException or ArgumentException
+            or KeyNotFoundException or FormatException or OutOfMemoryException or NotImplementedException or (InvalidOperationException and not ObjectDisposedException);
+        if (unthought) Fail($"unexpected {e.GetType().Name}: {e.Message}\n{Environment.StackTrace}");
     }
 
     private void Promote()
@@ -115,6 +135,7 @@ internal sealed class World
         while (_timed.TryPeek(out _, out (long Due, ulong Order) at) && at.Due <= Now)
         {
             Timed timed = _timed.Dequeue();
+            Steps++;
             if (timed.Timer is { } timer)
             {
                 timer.Due(timed.Generation);
