@@ -182,6 +182,29 @@ public sealed class FeedReplicationTests
     }
 
     [Fact]
+    public async Task A_rotten_node_does_not_put_a_block_far_behind_the_end()
+    {
+        MemoryFolder folder = new();
+        await using Feed owner = await Owner(4);
+        Feed clone = Feed.Open(new FeedFiles(folder), new FeedOptions { Key = owner.Key });
+        await Fetch(owner, clone, 0);
+        await Fetch(owner, clone, 1);
+        await clone.DisposeAsync();
+        long before;
+        using (IRandomAccessFile tree = folder.Open("tree", FileUse.ReadWrite)!)
+        {
+            // The size of the node above blocks 0 and 1, on which the place of block 2 depends.
+            tree.Write(TreeFile.OffsetOf(1) + NodeHash.Size, [0, 1]);
+            before = folder.Open("data", FileUse.Read)!.Length;
+        }
+
+        await using Feed again = Feed.Open(new FeedFiles(folder), new FeedOptions());
+        await FluentActions.Awaiting(() => Fetch(owner, again, 2)).Should().ThrowAsync<DatException>().Where(e => e.Error == DatError.Corrupt);
+        again.HasBlock(2).Should().BeFalse();
+        folder.Open("data", FileUse.Read)!.Length.Should().Be(before);
+    }
+
+    [Fact]
     public async Task Haves_show_the_blocks_of_any_window()
     {
         await using Feed owner = await Owner(20);

@@ -81,6 +81,32 @@ public sealed class ReplicationTests
     }
 
     [Fact]
+    public async Task What_was_passed_on_and_then_cleared_here_is_had_back()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode middle = ReplicaNode.Reader(owner.Feed.Key);
+        await using ReplicaNode last = ReplicaNode.Reader(owner.Feed.Key);
+        Action cut;
+        using (middle.Feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background))
+        {
+            cut = middle.Connect(owner);
+            await middle.UntilHeldAsync(0, 10);
+        }
+
+        cut();
+        using IDisposable all = last.Feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background);
+        last.Connect(middle);
+        await last.UntilHeldAsync(0, 10);
+
+        await middle.Feed.ClearAsync(0, 6, default);
+        (await middle.ReadAsync(4)).Should().Equal(ReplicaNode.Block(4), "the last one has it, although it had no reason to say so");
+        using IDisposable again = middle.Feed.Source!.Download(0, 10, DownloadOrder.Ascending, FetchPriority.Background);
+        await middle.UntilHeldAsync(0, 10);
+        await middle.Feed.ClearAsync(0, 10, default);
+        await middle.UntilHeldAsync(0, 10);
+    }
+
+    [Fact]
     public async Task Peers_with_different_blocks_are_asked_for_what_they_have()
     {
         await using ReplicaNode owner = await ReplicaNode.OwnerAsync(64);

@@ -105,7 +105,7 @@ public sealed partial class Feed
         long bytes = 0;
         if (adds && proof.Value is { Length: > 0 } value)
         {
-            store.DataForWrite().Write(OffsetWith(verdict, proof.Index), value.Span);
+            store.DataForWrite().Write(PlaceOf(verdict, proof.Index, value.Length), value.Span);
             bytes = value.Length;
         }
 
@@ -126,9 +126,10 @@ public sealed partial class Feed
         return verdict.Outcome;
     }
 
-    // The nodes left of a verified block are held or come with its proof (§8).
-    private long OffsetWith(in Verdict verdict, long block)
+    // The nodes left of a verified block are held or come with its proof (§8). Held ones may have rotted since they were checked.
+    private long PlaceOf(in Verdict verdict, long block, int size)
     {
+        long signedBytes = Math.Max(ByteLength, verdict.ClaimedByteLength);
         Span<long> roots = stackalloc long[FlatTree.MaxRoots];
         long offset = 0;
         foreach (long root in roots[..FlatTree.FullRoots(block, roots)])
@@ -141,6 +142,8 @@ public sealed partial class Feed
             offset += node.Size;
         }
 
+        if (offset > signedBytes - size)
+            throw new DatException(DatError.Corrupt, $"Block {block} would lie behind the end of the feed in {Files.Folder.DisplayName}: stored tree nodes are damaged.");
         return offset;
     }
 }

@@ -307,6 +307,14 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
         }
     }
 
+    /// <summary>Blocks are here no more: those that are to be downloaded again may be with peers that had them from us.</summary>
+    public void Missed(long start, long end)
+    {
+        Reconsider(start, end);
+        if (!Ranges.Exists(range => range.Start < end && range.End > start)) return;
+        foreach (PeerChannel channel in Channels) channel.WantAgain(start, end);
+    }
+
     /// <summary>A block came from a peer.</summary>
     public void CountDownload(long bytes)
     {

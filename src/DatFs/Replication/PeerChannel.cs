@@ -24,6 +24,7 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
     private readonly HashSet<long> _wanted = [];
     private readonly HashSet<(long Index, bool Hash)> _late = [];
     private readonly Queue<(long Index, bool Hash)> _lateInOrder = new();
+    private readonly HashSet<long> _servedSinceWant = [];
     private int _openWants;
 
     public PeerConnection Peer { get; } = peer;
@@ -122,20 +123,42 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
         }
     }
 
-    /// <summary>Asks about the range of one block, if that was not done.</summary>
+    /// <summary>Asks about the range of one block, if that was not done, or if what the peer has from us since then could matter.</summary>
     public void WantBlock(long block)
     {
-        if (!Ended && !(Legacy && Informed)) Want(block / WantBlocks);
+        if (Ended || Legacy && Informed) return;
+        if (!Want(block / WantBlocks) && !Remote.Contains(block)) WantAgain(block, block + 1);
     }
+
+    /// <summary>Asks anew about ranges of which the peer got blocks from us.</summary>
+    public void WantAgain(long start, long end)
+    {
+        if (Ended || Legacy && Informed) return;
+        foreach (long window in _servedSinceWant)
+        {
+            if (window * WantBlocks >= end || (window + 1) * WantBlocks <= start || !HasRoomForWant) continue;
+            _servedSinceWant.Remove(window);
+            AskAbout(window);
+        }
+    }
+
+    /// <summary>The peer was sent a block. That it has it now is something it tells everybody but us (§8.3 point 10).</summary>
+    public void Served(long block) => _servedSinceWant.Add(block / WantBlocks);
 
     private bool Want(long window)
     {
-        if (_wanted.Contains(window) || _wanted.Count >= MaxWants) return false;
-        if (_openWants >= (Wire.RemoteOpen ? MaxOpenWants : MaxEarlyWants)) return false;
+        if (_wanted.Contains(window) || _wanted.Count >= MaxWants || !HasRoomForWant) return false;
         _wanted.Add(window);
+        AskAbout(window);
+        return true;
+    }
+
+    private bool HasRoomForWant => _openWants < (Wire.RemoteOpen ? MaxOpenWants : MaxEarlyWants);
+
+    private void AskAbout(long window)
+    {
         _openWants++;
         Wire.Send(new WantMessage(window * WantBlocks, WantBlocks));
-        return true;
     }
 
     /// <summary>Sends a request, with what an old peer needs in front of a repeated one (wire-protocol.md §0).</summary>

@@ -85,6 +85,10 @@ internal sealed partial class PeerConnection
 
         using (lease) channel.Wire.Send(proof);
         if (proof.Value is not { } value) return;
-        lock (owner.Gate) channel.Feed.CountUpload(value.Length);
+        lock (owner.Gate)
+        {
+            channel.Served(index);
+            channel.Feed.CountUpload(value.Length);
+        }
     }
 }

@@ -306,7 +306,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         else
         {
             feed.Announcements.Cleared(change.Start, change.Count);
-            feed.Reconsider(change.Start, change.Start + change.Count);
+            feed.Missed(change.Start, change.Start + change.Count);
         }
     }
 

@@ -6,6 +6,9 @@ namespace DatMount.Simulation;
 /// </summary>
 internal sealed class SimDisk
 {
+    /// <summary>File systems have such a limit, if a higher one.</summary>
+    public const long MaxFileLength = 1L << 30;
+
     private readonly World _world;
     private readonly string _name;
     private readonly Rng _rng;
@@ -98,7 +101,8 @@ internal sealed class SimDisk
             throw new IOException("the power failed");
         }
 
-        if (Full && file is not null && end > file.Length) error = Fault("No space left on device");
+        if (end > MaxFileLength) error = Fault("File too large");
+        else if (Full && file is not null && end > file.Length) error = Fault("No space left on device");
         else if (ErrorShare > 0 && _rng.Chance(ErrorShare)) error = Fault("Input/output error");
         if (error is null) return length;
         return _rng.Chance(0.5) ? 0 : _rng.Below(length + 1);
