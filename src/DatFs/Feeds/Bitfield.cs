@@ -49,9 +49,12 @@ internal sealed class Bitfield
         }
     }
 
-    /// <summary>Reads all pages of a file; a short last page counts as zero from its end on.</summary>
+    /// <summary>
+    /// Reads all pages of a file; a short last page counts as zero from its end on. With <paramref name="findStale"/> pages count as changed
+    /// that promise on disk what they should not: blocks without leaves, or an index that hides blocks from other programs (§7.2).
+    /// </summary>
     /// <exception cref="DatException">Corrupt: more pages than any feed has.</exception>
-    public static Bitfield Load(IRandomAccessFile file, int entrySize, string describe)
+    public static Bitfield Load(IRandomAccessFile file, int entrySize, string describe, bool findStale = false)
     {
         Bitfield bits = new(entrySize);
         long body = Math.Max(0, file.Length - SleepHeader.Size);
@@ -73,6 +76,7 @@ internal sealed class Bitfield
 
         bits._dirty.Clear();
         if (entrySize == SleepHeader.BitfieldEntry) bits.IndexAll();
+        if (findStale) bits.FindStale(file, body, buffer);
         return bits;
     }
 
@@ -213,10 +217,28 @@ internal sealed class Bitfield
         }
     }
 
-    /// <summary>Takes back the trust in a node.</summary>
-    public bool ClearNode(long node)
+    /// <summary>Takes back the trust in the nodes [start, end), and the blocks whose leaves they are; false when there was nothing.</summary>
+    public bool CutNodes(long start, long end)
     {
-        lock (_lock) return View(node / BitfieldPage.Nodes) is not null && PageForWrite(node / BitfieldPage.Nodes).SetNode(node, false);
+        bool any = false;
+        lock (_lock)
+        {
+            end = Math.Min(end, _pageCount * BitfieldPage.Nodes);
+            while (start < end)
+            {
+                (long page, long from) = Math.DivRem(start, BitfieldPage.Nodes);
+                int to = (int)Math.Min(BitfieldPage.Nodes, end - page * BitfieldPage.Nodes);
+                start = (page + 1) * BitfieldPage.Nodes;
+                if (Find(page) is not { } bits) continue;
+                int held = bits.SetBlocks((int)(from + 1) / 2, (to + 1) / 2, false);
+                if (!bits.ClearNodes((int)from, to) && held == 0) continue;
+                Count(held);
+                _dirty.Add(page);
+                any = true;
+            }
+        }
+
+        return any;
     }
 
     /// <summary>Takes back everything that is not part of a tree of so many blocks; false when there was nothing.</summary>
@@ -230,7 +252,7 @@ internal sealed class Bitfield
                 if (Find(page) is not { } bits) continue;
                 int from = (int)Math.Max(0, length - page * BitfieldPage.Blocks);
                 int held = bits.SetBlocks(from, BitfieldPage.Blocks, false);
-                bool cut = bits.ClearNodesFrom(2 * from) || held != 0;
+                bool cut = bits.ClearNodes(2 * from, BitfieldPage.Nodes) | held != 0;
                 Count(held);
                 if (!cut) continue;
                 _dirty.Add(page);
@@ -415,6 +437,26 @@ internal sealed class Bitfield
         }
 
         _dirty.Clear();
+    }
+
+    private void FindStale(IRandomAccessFile file, long body, byte[] buffer)
+    {
+        // The index of older files lies at other places, and is only advice.
+        int counts = EntrySize == SleepHeader.BitfieldEntry ? EntrySize : BitfieldPage.Size;
+        for (long done = 0; done < body; done += buffer.Length)
+        {
+            Span<byte> read = buffer.AsSpan(0, file.Read(SleepHeader.Size + done, buffer));
+            for (int at = 0; at < read.Length; at += EntrySize)
+            {
+                ReadOnlySpan<byte> entry = read[at..Math.Min(read.Length, at + counts)];
+                long number = (done + at) / EntrySize;
+                if (Find(number) is not { } page)
+                {
+                    if (entry.ContainsAnyExcept((byte)0)) PageForWrite(number);
+                }
+                else if (!Entry(number, page).AsSpan(0, entry.Length).SequenceEqual(entry)) _dirty.Add(number);
+            }
+        }
     }
 
     private byte IndexOf(long at)

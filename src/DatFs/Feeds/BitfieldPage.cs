@@ -108,12 +108,13 @@ internal sealed class BitfieldPage
         return CountBlocks() - before;
     }
 
-    /// <summary>Clears the nodes from a position to the end of the page; true when one was set.</summary>
-    public bool ClearNodesFrom(int from)
+    /// <summary>Clears the nodes [from, to) of the page; true when one was set.</summary>
+    public bool ClearNodes(int from, int to)
     {
         bool any = false;
-        for (; from < Nodes && (from & 7) != 0; from++) any |= Set(Blocks + from, false);
-        Span<byte> rest = _bits.AsSpan(DataBytes + (from >> 3));
+        for (; from < to && (from & 7) != 0; from++) any |= Set(Blocks + from, false);
+        for (; from < to && (to & 7) != 0; to--) any |= Set(Blocks + to - 1, false);
+        Span<byte> rest = _bits.AsSpan(DataBytes + (from >> 3), (to - from) >> 3);
         any |= rest.ContainsAnyExcept((byte)0);
         rest.Clear();
         return any;

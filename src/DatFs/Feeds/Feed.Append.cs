@@ -17,7 +17,7 @@ public sealed partial class Feed
     private const int SegmentBlocks = 4096;
 
     private readonly Lock _appending = new();
-    private readonly long _claimed;
+    private long _claimed;
     private List<PendingAppend> _pending = [];
 
     /// <summary>Appends a batch under one signature, durable when it returns (§9, §16). Returns the index of the first block.</summary>
@@ -86,6 +86,7 @@ public sealed partial class Feed
     {
         CheckAppendable();
         FeedStore store = _tree.Store;
+        if (LostBlocks > 0) Durable(GiveUpLoss);
         long oldLength = Length;
         long oldBytes = ByteLength;
         RootStack roots = new(_tree.Roots(oldLength));
@@ -131,6 +132,12 @@ public sealed partial class Feed
         });
 
         Announce(oldLength, newLength, oldLength, newLength - oldLength);
+    }
+
+    private void GiveUpLoss()
+    {
+        _tree.Store.DeleteClaim();
+        Volatile.Write(ref _claimed, 0);
     }
 
     private void Durable(Action write)

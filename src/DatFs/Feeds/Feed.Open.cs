@@ -45,7 +45,7 @@ public sealed partial class Feed
         if (stored is { } other && options.Key is { } expected && other != expected)
             throw new DatException(DatError.KeyMismatch, $"Another feed ({other}) is stored in {files.Folder.DisplayName}.");
 
-        SecretKey? secret = ReadSecret(files, options);
+        SecretKey? secret = ReadSecret(files, options, isNew: stored is null && (bitfield?.Length ?? 0) <= SleepHeader.Size);
         FeedStore? store = null;
         try
         {
@@ -81,7 +81,7 @@ public sealed partial class Feed
         FeedRecovery recovery = FeedRecovery.Run(tree, secret is not null && !options.ReadOnly);
         Feed feed = new(tree, secret, options, secret is null ? 0 : recovery.Claimed);
         feed._forked = tree.Store.Files.Exists(FeedFiles.ForkName);
-        if (recovery.Changed && !options.ReadOnly) feed.Write();
+        if ((recovery.Changed || tree.Bits.IsDirty) && !options.ReadOnly) feed.Write();
         return feed;
     }
 
@@ -93,11 +93,11 @@ public sealed partial class Feed
         int size = file.Read(0, key);
         if (size > FeedKey.Size) throw new DatException(DatError.Corrupt, $"{files.Describe(FeedFiles.KeyName)} is not a key of 32 bytes.");
 
-        // Shorter: the creation was interrupted before the key, its last step, was written.
-        return size == FeedKey.Size ? FeedKey.From(key[..FeedKey.Size]) : null;
+        // Shorter or zeros: the creation was interrupted before the key, its last step, was written.
+        return size == FeedKey.Size && key.ContainsAnyExcept((byte)0) ? FeedKey.From(key[..FeedKey.Size]) : null;
     }
 
-    private static SecretKey? ReadSecret(FeedFiles files, FeedOptions options)
+    private static SecretKey? ReadSecret(FeedFiles files, FeedOptions options, bool isNew)
     {
         if (options.SecretKey is { } given)
         {
@@ -112,9 +112,11 @@ public sealed partial class Feed
         try
         {
             if (file.Read(0, secret) < SecretKey.Size) return null;
-            return SecretKey.TryFrom(secret, out SecretKey? key)
-                ? key
-                : throw new DatException(DatError.KeyMismatch, $"{files.Describe(FeedFiles.SecretKeyName)} is damaged: its halves do not belong together.");
+            if (SecretKey.TryFrom(secret, out SecretKey? key)) return key;
+
+            // Half written when the power went off during the creation: nobody has ever seen its key.
+            if (isNew) return null;
+            throw new DatException(DatError.KeyMismatch, $"{files.Describe(FeedFiles.SecretKeyName)} is damaged: its halves do not belong together.");
         }
         finally
         {

@@ -61,7 +61,7 @@ public sealed partial class Feed : IAsyncDisposable
     public long HeldBlocks => _bits.Held;
 
     /// <summary>Blocks that were signed here once and could not be recovered; appending waits until peers have given them back.</summary>
-    public long LostBlocks => Math.Max(0, _claimed - Length);
+    public long LostBlocks => Math.Max(0, Volatile.Read(ref _claimed) - Length);
 
     /// <summary>Where missing blocks come from; null = nowhere.</summary>
     public IBlockSource? Source { get; set; }

@@ -37,9 +37,14 @@ public sealed class FeedFiles
     /// <summary>Evidence of a forked feed; not a file of the format.</summary>
     internal const string ForkName = "fork";
 
+    /// <summary>How many blocks an owner signed once, when storage was lost; not a file of the format.</summary>
+    internal const string LostName = "lost";
+
     internal IRandomAccessFile? Open(string name, FileUse use) => Folder.Open(Prefix + name, use);
 
     internal bool Exists(string name) => Folder.Exists(Prefix + name);
+
+    internal void Delete(string name) => Folder.Delete(Prefix + name);
 
     /// <summary>For messages.</summary>
     internal string Describe(string name) => $"{Folder.DisplayName}/{Prefix}{name}";

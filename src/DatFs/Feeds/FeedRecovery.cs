@@ -1,5 +1,4 @@
 using System.Buffers;
-using DatFs.Crypto;
 
 namespace DatFs.Feeds;
 
@@ -9,25 +8,26 @@ namespace DatFs.Feeds;
 /// </summary>
 internal sealed class FeedRecovery
 {
-    /// <summary>Most signatures checked on the way back through a damaged feed.</summary>
+    /// <summary>Signatures checked one by one on the way back through a damaged feed; after these the steps grow.</summary>
     public const int MaxChecks = 4096;
 
     private readonly FeedTree _tree;
     private readonly FeedStore _store;
+    private readonly StoredRoots _roots;
     private readonly bool _writer;
-    private bool _refuted;
 
     private FeedRecovery(FeedTree tree, bool writer)
     {
         _tree = tree;
         _store = tree.Store;
+        _roots = new StoredRoots(tree);
         _writer = writer;
     }
 
     /// <summary>Blocks that were once signed here, as far as anything tells; more than the length when some could not be recovered.</summary>
     public long Claimed { get; private set; }
 
-    /// <summary>The bits were changed and are to be written.</summary>
+    /// <summary>The files were changed, or the bits are to be.</summary>
     public bool Changed { get; private set; }
 
     /// <summary>Sets the tree's length, and its bits to what belongs to it.</summary>
@@ -45,7 +45,7 @@ internal sealed class FeedRecovery
         Claimed = implied;
         bool isStatic = false;
         long byteLength = 0;
-        long length = implied == 0 || IsSigned(implied, out byteLength) || (isStatic = IsStaticRoot(implied, out byteLength)) ? implied : -1;
+        long length = implied == 0 || IsWhole(implied, out byteLength, out isStatic) ? implied : -1;
         if (!isStatic)
         {
             long from = length;
@@ -61,158 +61,183 @@ internal sealed class FeedRecovery
             if (length != from) Changed = true;
         }
 
-        if (length == 0 && implied > 0 && _refuted)
+        if (length == 0 && implied > 0 && _roots.Refuted)
             throw new DatException(DatError.Corrupt, $"The feed in {_store.Files.Folder.DisplayName} has {implied} blocks but no valid signature: it is damaged, or of another generation.");
 
-        Claimed = Math.Max(Claimed, length);
-        if (_tree.Bits.CutAfter(length)) Changed = true;
-        TrustRoots(length);
+        if (_writer) KeepClaim(length);
+        FitBits(length, isStatic);
 
         // What was signed and then lost is kept: it is the evidence that peers may have more.
-        if (!_store.ReadOnly && _store.Signatures.Slots > length && (!_writer || Claimed == length))
+        if (!_store.ReadOnly && _store.Signatures.Slots > length && (!_writer || Claimed <= length))
         {
             _store.Signatures.CutAfter(length);
             Changed = true;
         }
 
+        Changed |= _roots.Repaired;
         _tree.SetExtent(length, byteLength, isStatic || (length == 0 && !_writer));
     }
 
-    // An append whose bits did not reach the disk: its signature was written after everything it signs.
+    private bool IsWhole(long length, out long byteLength, out bool isStatic)
+    {
+        isStatic = false;
+        return _roots.IsSigned(length, out byteLength) || (isStatic = _roots.IsStatic(length, out byteLength)) || _roots.IsSignedBelow(length, out byteLength);
+    }
+
+    // Changes whose bits did not reach the disk: their signature was written after everything it signs. The highest one counts.
     private void Forward(long implied, ref long length, ref long byteLength)
     {
-        long whole = implied;
-        long candidate = implied;
-        for (int checks = 0; checks < MaxChecks; checks++)
+        if (_store.Signatures.NextAfter(implied) == 0) return;
+        long top = Math.Min(_store.Signatures.Slots, ProofVerifier.MaxLength);
+        if (_writer)
         {
-            candidate = _store.Signatures.NextAfter(candidate);
-            if (candidate is 0 or > ProofVerifier.MaxLength) return;
-            bool signed;
-            long bytes;
-            if (!_writer) signed = IsSigned(candidate, out bytes);
-            else if (CanRebuild(whole, candidate, out bytes) && HasBlocks(whole, candidate))
-            {
-                TrustBlocks(whole, candidate);
-                signed = true;
-            }
-            else
-            {
-                if (IsSigned(candidate, out _)) Claimed = Math.Max(Claimed, candidate);
-                signed = false;
-            }
+            Claim(implied, top);
+            top = WholeFrom(implied, top);
+        }
 
-            if (!signed) continue;
-            whole = length = candidate;
-            byteLength = bytes;
+        int before = _roots.Checks;
+        for (long candidate = _store.Signatures.LastUpTo(top); candidate > implied && _roots.Checks - before < MaxChecks; candidate = _store.Signatures.LastUpTo(candidate - 1))
+        {
+            if (_writer ? !CanRebuild(implied, candidate, out long bytes) : !_roots.IsSigned(candidate, out bytes)) continue;
+            if (_writer) TrustBlocks(implied, candidate);
+            (length, byteLength) = (candidate, bytes);
+            return;
+        }
+    }
+
+    // A signature over nodes that are lost tells of blocks just as one that can be verified; one that is not valid was never whole.
+    private void Claim(long implied, long top)
+    {
+        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
+        int before = _roots.Checks;
+        for (long candidate = _store.Signatures.LastUpTo(top); candidate > implied && _roots.Checks - before < MaxChecks; candidate = _store.Signatures.LastUpTo(candidate - 1))
+        {
+            if (_roots.TryRead(candidate, roots, out int count, out _) && !_roots.IsSigned(candidate, roots[..count])) continue;
+            Claimed = Math.Max(Claimed, candidate);
+            return;
         }
     }
 
     private void Backward(long implied, out long length, out long byteLength)
     {
-        length = implied;
-        for (int checks = 0; checks < MaxChecks; checks++)
+        // The last root of n blocks is never left of node n-1: beyond the end of a short file nothing needs to be tried.
+        length = Math.Min(implied, _store.Tree.Entries + 1);
+        int before = _roots.Checks;
+        while (true)
         {
-            length = _store.Signatures.LastUpTo(length - 1);
+            length = _store.Signatures.LastUpTo(_roots.Checks - before < MaxChecks ? length - 1 : length / 2);
             if (length == 0) break;
-            if (IsSigned(length, out byteLength)) return;
+            if (_roots.IsSigned(length, out byteLength)) return;
         }
 
         (length, byteLength) = (0, 0);
     }
 
-    private bool IsSigned(long length, out long byteLength)
+    // How far leaves and bytes go on without a gap.
+    private long WholeFrom(long from, long top)
     {
         Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
-        if (!TryRoots(length, roots, out int count, out byteLength)) return false;
-        return IsSignature(length, roots[..count]);
-    }
-
-    private bool IsSignature(long length, ReadOnlySpan<TreeNode> roots)
-    {
-        Span<byte> signature = stackalloc byte[Ed25519.SignatureSize];
-        if (!_store.Signatures.TryRead(length, signature)) return false;
-        if (SignatureCache.VerifyNow(_tree.Key, TreeHash.Root(roots), signature)) return true;
-        _refuted = true;
-        return false;
-    }
-
-    private bool IsStaticRoot(long length, out long byteLength)
-    {
-        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
-        if (!TryRoots(length, roots, out int count, out byteLength)) return false;
-        Span<byte> hash = stackalloc byte[NodeHash.Size];
-        TreeHash.Root(roots[..count]).CopyTo(hash);
-        return FeedKey.From(hash) == _tree.Key;
-    }
-
-    private bool TryRoots(long length, Span<TreeNode> roots, out int count, out long byteLength)
-    {
-        Span<long> indexes = stackalloc long[FlatTree.MaxRoots];
-        byteLength = 0;
-        count = FlatTree.FullRoots(length, indexes);
-        for (int i = 0; i < count; i++)
+        if (!_roots.TryRead(from, roots, out _, out long offset)) return from;
+        for (long block = from; block < top; block++)
         {
-            if (!_store.Tree.TryRead(indexes[i], out roots[i]) || !TreeHash.CanAdd(byteLength, roots[i].Size)) return false;
-            byteLength += roots[i].Size;
+            if (!_store.Tree.TryPeek(2 * block, out TreeNode leaf) || !TreeHash.CanAdd(offset, leaf.Size) || !HasBytes(leaf, offset)) return block;
+            offset += leaf.Size;
         }
 
-        return true;
+        return top;
     }
 
     // Parents that did not reach the disk follow from the leaves.
     private bool CanRebuild(long from, long to, out long byteLength)
     {
         byteLength = 0;
-        Span<TreeNode> first = stackalloc TreeNode[FlatTree.MaxRoots];
-        if (!TryRoots(from, first, out int count, out byteLength)) return false;
-        List<TreeNode> parents = [];
-        RootStack roots = new(first[..count]);
-        for (long block = from; block < to; block++)
-        {
-            if (!_store.Tree.TryRead(2 * block, out TreeNode leaf) || !TreeHash.CanAdd(byteLength, leaf.Size)) return false;
-            byteLength += leaf.Size;
-            roots.Push(leaf, parents);
-        }
-
-        if (!IsSignature(to, roots.Roots)) return false;
-        foreach (TreeNode parent in parents)
-        {
-            if (!FlatTree.IsLeaf(parent.Index)) _store.Tree.Write(parent);
-        }
-
-        Changed = true;
-        return true;
+        if (Grow(from, to, null) is not { } roots || !_roots.IsSigned(to, roots.Roots)) return false;
+        foreach (TreeNode root in roots.Roots) byteLength += root.Size;
+        Grow(from, to, _store.Tree);
+        return Changed = true;
     }
 
-    private bool HasBlocks(long from, long to)
+    private RootStack? Grow(long from, long to, TreeFile? repair)
     {
-        if (_store.Data is not { } data) return false;
-        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
-        if (!TryRoots(from, roots, out _, out long offset)) return false;
+        Span<TreeNode> first = stackalloc TreeNode[FlatTree.MaxRoots];
+        if (!_roots.TryRead(from, first, out int count, out long byteLength)) return null;
+        RootStack roots = new(first[..count]);
+        if (repair is not null) foreach (TreeNode root in roots.Roots) Repair(repair, root);
+        List<TreeNode> created = [];
         for (long block = from; block < to; block++)
         {
-            if (!_store.Tree.TryRead(2 * block, out TreeNode leaf) || leaf.Size > ProofVerifier.MaxBlockSize) return false;
-            byte[] bytes = ArrayPool<byte>.Shared.Rent((int)leaf.Size);
-            try
-            {
-                Span<byte> read = bytes.AsSpan(0, data.Read(offset, bytes.AsSpan(0, (int)leaf.Size)));
-                if (TreeHash.Leaf(block, read) != leaf) return false;
-            }
-            finally
-            {
-                ArrayPool<byte>.Shared.Return(bytes);
-            }
-
-            offset += leaf.Size;
+            if (!_store.Tree.TryPeek(2 * block, out TreeNode leaf) || !TreeHash.CanAdd(byteLength, leaf.Size)) return null;
+            byteLength += leaf.Size;
+            created.Clear();
+            roots.Push(leaf, created);
+            if (repair is not null) foreach (TreeNode node in created) Repair(repair, node);
         }
 
-        return true;
+        return roots;
+    }
+
+    private static void Repair(TreeFile tree, in TreeNode node)
+    {
+        if (!tree.TryPeek(node.Index, out TreeNode stored) || stored != node) tree.Write(node);
+    }
+
+    private bool HasBytes(in TreeNode leaf, long offset)
+    {
+        if (leaf.Size > ProofVerifier.MaxBlockSize) return false;
+        byte[] bytes = ArrayPool<byte>.Shared.Rent((int)leaf.Size);
+        try
+        {
+            int read = leaf.Size == 0 ? 0 : _store.Data?.Read(offset, bytes.AsSpan(0, (int)leaf.Size)) ?? 0;
+            return TreeHash.Leaf(leaf.Index / 2, bytes.AsSpan(0, read)) == leaf;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
     }
 
     private void TrustBlocks(long from, long to)
     {
         for (long block = from; block < to; block++) _tree.Bits.SetNode(2 * block);
         _tree.Bits.SetBlocks(from, to, true);
+    }
+
+    // Written before the bits are given up: nothing else may remain that tells of these blocks.
+    private void KeepClaim(long length)
+    {
+        long known = _store.ReadClaim();
+        Claimed = Math.Max(Math.Max(Claimed, known), length);
+        if (_store.ReadOnly) return;
+        if (Claimed > length && Claimed != known) _store.WriteClaim(Claimed);
+        else if (Claimed == length && known > 0) _store.DeleteClaim();
+    }
+
+    private void FitBits(long length, bool isStatic)
+    {
+        Changed |= _tree.Bits.CutAfter(length);
+        Changed |= _tree.Bits.CutNodes(_store.Tree.Entries, 2 * length);
+        bool owned = _writer && !_store.HasForeignData;
+        List<(long Start, long End)> hidden = owned ? WithoutLeaves(length) : [];
+        TrustRoots(length);
+        if (isStatic || length == 0) return;
+        FeedAudit audit = new(_tree, _roots, forgets: !_writer);
+        audit.SettleLoose();
+        if (owned) Refill(audit, hidden, length);
+        Changed |= audit.Changed;
+    }
+
+    private List<(long Start, long End)> WithoutLeaves(long length)
+    {
+        List<(long Start, long End)> ranges = [];
+        for (long block = _tree.Bits.FirstMissing(0, length); block < length; block = _tree.Bits.FirstMissing(block, length))
+        {
+            long start = block;
+            while (block < length && !_tree.Has(2 * block)) block++;
+            if (block > start) ranges.Add((start, block));
+            else block++;
+        }
+
+        return ranges;
     }
 
     private void TrustRoots(long length)
@@ -224,5 +249,30 @@ internal sealed class FeedRecovery
             _tree.Bits.SetNode(root);
             Changed = true;
         }
+    }
+
+    // Pages torn in an append, or lost, hide blocks that perhaps only their owner has. Before the last batch a missing block whose leaf is
+    // trusted was given up.
+    private void Refill(FeedAudit audit, List<(long Start, long End)> hidden, long length)
+    {
+        foreach ((long start, long end) in hidden)
+        {
+            for (long block = start; block < end; block++)
+            {
+                if (_tree.Has(2 * block) || audit.TryTrust(2 * block)) HoldIfThere(block);
+            }
+        }
+
+        if (_tree.Bits.FirstMissing(0, length) == length) return;
+        for (long block = _tree.Bits.FirstMissing(_store.Signatures.LastUpTo(length - 1), length); block < length; block = _tree.Bits.FirstMissing(block + 1, length)) HoldIfThere(block);
+    }
+
+    private void HoldIfThere(long block)
+    {
+        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
+        if (!_tree.Has(2 * block) || !_store.Tree.TryPeek(2 * block, out TreeNode leaf)) return;
+        if (!_roots.TryRead(block, roots, out _, out long offset) || !HasBytes(leaf, offset)) return;
+        _tree.Bits.SetBlock(block);
+        Changed = true;
     }
 }

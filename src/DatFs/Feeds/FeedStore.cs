@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using DatFs.Crypto;
 using DatFs.Storage;
 
@@ -66,7 +67,7 @@ internal sealed class FeedStore : IDisposable
     {
         string describe = Files.Describe(FeedFiles.BitfieldName);
         if (_bitfield is null) return new Bitfield(newEntrySize);
-        if (SleepHeader.Read(_bitfield, SleepHeader.FileType.Bitfield, describe) is { } entrySize) return Bitfield.Load(_bitfield, entrySize, describe);
+        if (SleepHeader.Read(_bitfield, SleepHeader.FileType.Bitfield, describe) is { } entrySize) return Bitfield.Load(_bitfield, entrySize, describe, findStale: !ReadOnly);
         if (!ReadOnly) WriteHeader(_bitfield, SleepHeader.FileType.Bitfield, newEntrySize);
         return new Bitfield(newEntrySize);
     }
@@ -94,11 +95,40 @@ internal sealed class FeedStore : IDisposable
     {
         SyncContents();
         SyncBits();
+
+        // The names too: a key without its secret would be a feed that nobody can ever continue.
+        Files.Folder.Sync();
         using IRandomAccessFile file = Files.Open(FeedFiles.KeyName, FileUse.ReadWrite)!;
         Span<byte> bytes = stackalloc byte[FeedKey.Size];
         key.CopyTo(bytes);
         file.Write(0, bytes);
         file.Sync();
+        Files.Folder.Sync();
+    }
+
+    /// <summary>How many blocks were signed here once, when some of them were lost; 0 when none were, as far as was written down.</summary>
+    public long ReadClaim()
+    {
+        using IRandomAccessFile? file = Files.Open(FeedFiles.LostName, FileUse.Read);
+        Span<byte> claim = stackalloc byte[sizeof(long)];
+        return file?.Read(0, claim) == claim.Length ? Math.Clamp(BinaryPrimitives.ReadInt64BigEndian(claim), 0, ProofVerifier.MaxLength) : 0;
+    }
+
+    /// <summary>Writes down, durably, how many blocks were signed here once.</summary>
+    public void WriteClaim(long length)
+    {
+        using IRandomAccessFile file = Files.Open(FeedFiles.LostName, FileUse.ReadWrite)!;
+        Span<byte> claim = stackalloc byte[sizeof(long)];
+        BinaryPrimitives.WriteInt64BigEndian(claim, length);
+        file.Write(0, claim);
+        file.Sync();
+        Files.Folder.Sync();
+    }
+
+    /// <summary>Nothing is lost any more, or the owner gave it up.</summary>
+    public void DeleteClaim()
+    {
+        Files.Delete(FeedFiles.LostName);
         Files.Folder.Sync();
     }
 

@@ -6,7 +6,7 @@ namespace DatFs.Feeds;
 /// <summary>The signatures on disk (hypercore.md §5.2): slot n-1 holds that of the tree of length n; zeros mean that there is none.</summary>
 internal sealed class SignatureFile : IDisposable
 {
-    private const int SlotsPerRead = 1024;
+    private const int SlotsPerRead = 64;
 
     private readonly IRandomAccessFile? _file;
 
@@ -30,14 +30,15 @@ internal sealed class SignatureFile : IDisposable
         File.Write(OffsetOf(length), signature64);
     }
 
-    /// <summary>The shortest length above <paramref name="length"/> that has a signature; 0 when none has.</summary>
-    public long NextAfter(long length)
+    /// <summary>The shortest length above <paramref name="length"/>, and at most <paramref name="last"/>, that has a signature; 0 when none has.</summary>
+    public long NextAfter(long length, long last = long.MaxValue)
     {
-        Span<byte> slots = new byte[SlotsPerRead * SleepHeader.SignatureEntry];
-        for (long next = length + 1; next <= Slots; next += SlotsPerRead)
+        last = Math.Min(last, Slots);
+        Span<byte> slots = stackalloc byte[SlotsPerRead * SleepHeader.SignatureEntry];
+        for (long next = length + 1; next <= last; next += SlotsPerRead)
         {
-            Span<byte> read = slots[.._file!.Read(OffsetOf(next), slots)];
-            int at = read.IndexOfAnyExcept((byte)0);
+            Span<byte> part = slots[..(int)(Math.Min(SlotsPerRead, last - next + 1) * SleepHeader.SignatureEntry)];
+            int at = part[.._file!.Read(OffsetOf(next), part)].IndexOfAnyExcept((byte)0);
             if (at >= 0) return next + at / SleepHeader.SignatureEntry;
         }
 
@@ -47,7 +48,7 @@ internal sealed class SignatureFile : IDisposable
     /// <summary>The longest length up to <paramref name="length"/> that has a signature; 0 when none has.</summary>
     public long LastUpTo(long length)
     {
-        Span<byte> slots = new byte[SlotsPerRead * SleepHeader.SignatureEntry];
+        Span<byte> slots = stackalloc byte[SlotsPerRead * SleepHeader.SignatureEntry];
         for (long end = Math.Min(length, Slots); end > 0; end -= SlotsPerRead)
         {
             long first = Math.Max(1, end - SlotsPerRead + 1);

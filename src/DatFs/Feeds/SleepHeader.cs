@@ -53,12 +53,15 @@ internal static class SleepHeader
         file.Write(0, header);
     }
 
-    /// <summary>Reads the entry size; null when the file is too short to have a header and so counts as new.</summary>
+    /// <summary>Reads the entry size; null when the file has none and so counts as new.</summary>
     /// <exception cref="DatException">Corrupt or Unsupported: not a file of this kind.</exception>
     public static int? Read(IRandomAccessFile file, FileType type, string describe)
     {
         Span<byte> header = stackalloc byte[Size];
         if (file.Read(0, header) < Size) return null;
+
+        // The power failed during the creation: the file has grown already, and its bytes were not written.
+        if (file.Length == Size && !header.ContainsAnyExcept((byte)0)) return null;
         if (!header.StartsWith(Magic)) throw new DatException(DatError.Corrupt, $"{describe} is not a SLEEP file.");
         if (header[TypeAt] != (byte)type) throw new DatException(DatError.Corrupt, $"{describe} is a SLEEP file of another kind ({header[TypeAt]}).");
         if (header[VersionAt] != 0) throw new DatException(DatError.Unsupported, $"{describe} has the unknown SLEEP version {header[VersionAt]}.");

@@ -43,6 +43,21 @@ internal sealed class TreeFile : IDisposable
         return true;
     }
 
+    /// <summary>Entries in the file.</summary>
+    public long Entries => _file is null ? 0 : Math.Max(0, (_file.Length - SleepHeader.Size) / SleepHeader.TreeEntry);
+
+    /// <summary>Reads an entry that may be anything: false too when it cannot be a node. It is not kept in memory.</summary>
+    public bool TryPeek(long node, out TreeNode value)
+    {
+        value = default;
+        Span<byte> entry = stackalloc byte[SleepHeader.TreeEntry];
+        if (_file is null || _file.Read(OffsetOf(node), entry) < entry.Length || !entry.ContainsAnyExcept((byte)0)) return false;
+        long size = BinaryPrimitives.ReadInt64BigEndian(entry[NodeHash.Size..]);
+        if (size is < 0 or > TreeHash.MaxSize) return false;
+        value = new TreeNode(node, NodeHash.From(entry[..NodeHash.Size]), size);
+        return true;
+    }
+
     /// <summary>Writes one entry.</summary>
     public void Write(in TreeNode node)
     {
