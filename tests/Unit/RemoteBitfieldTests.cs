@@ -112,5 +112,17 @@ public sealed class RemoteBitfieldTests
 
         field.NextSet(ModelBlocks, long.MaxValue).Should().Be(-1);
         field.PrevSet(long.MaxValue, 0).Should().Be(previous);
+        for (int i = 0; i < model.Length;)
+        {
+            int clear = (int)field.NextClear(i, ModelBlocks);
+            if (model.AsSpan(i, clear - i).Contains(false)) throw new InvalidOperationException($"there is a gap before {clear}");
+            if (clear == model.Length) break;
+            if (model[clear]) throw new InvalidOperationException($"there is no gap at {clear}");
+            int set = model.AsSpan(clear).IndexOf(true);
+            i = set < 0 ? model.Length : clear + set;
+        }
+
+        field.NextClear(7, 5).Should().Be(5);
+        field.NextClear(ModelBlocks + 5, long.MaxValue).Should().Be(ModelBlocks + 5);
     }
 }

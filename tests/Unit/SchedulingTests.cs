@@ -83,6 +83,71 @@ public sealed class SchedulingTests
     }
 
     [Fact]
+    public async Task In_the_background_what_fewest_peers_have_is_asked_for_first()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(600);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key);
+        await using ScriptedPeer all = Holding(owner.Feed, 600), most = Holding(owner.Feed, 500), some = Holding(owner.Feed, 400);
+        await ConnectAsync(reader, all, most, some);
+
+        using IDisposable range = reader.Feed.Source!.Download(0, 600, DownloadOrder.Ascending, FetchPriority.Background);
+
+        // The newest block is held already.
+        await ReplicaNode.UntilAsync(() => Blocks(all).Count > 99 && Blocks(most).Count > 99 && Blocks(some).Count > 99, "all were asked");
+        Blocks(all).Take(99).Should().Equal(Enumerable.Range(500, 99).Select(i => (long)i), "one peer has them");
+        Blocks(all).Concat(Blocks(most)).Where(i => i is >= 400 and < 500).Should().HaveCount(100, "two peers have them");
+        Blocks(most).Take(8).Should().Equal(Enumerable.Range(400, 8).Select(i => (long)i));
+        Blocks(some).Should().BeInAscendingOrder().And.OnlyContain(i => i < 400, "three peers have them");
+    }
+
+    [Fact]
+    public async Task A_large_read_is_split_over_peers_in_runs_of_eight()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(600);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key);
+        await using ScriptedPeer one = Holding(owner.Feed, 600), other = Holding(owner.Feed, 600);
+        await ConnectAsync(reader, one, other);
+
+        using IDisposable range = reader.Feed.Source!.Download(0, 64, DownloadOrder.Ascending, FetchPriority.ReadAhead);
+
+        await ReplicaNode.UntilAsync(() => Blocks(one).Count + Blocks(other).Count == 64, "all were asked for");
+        foreach (ScriptedPeer peer in new[] { one, other })
+        {
+            Blocks(peer).Should().HaveCount(32);
+            foreach (long[] run in Blocks(peer).Chunk(RequestScheduler.RunBlocks)) run.Should().Equal(Enumerable.Range(0, RequestScheduler.RunBlocks).Select(i => run[0] + i));
+        }
+    }
+
+    // Answers for the newest block of the feed only, so that its length is known and all else stays asked for.
+    private static ScriptedPeer Holding(Feed feed, int blocks)
+    {
+        ScriptedPeer peer = ScriptedPeer.Honest(feed);
+        peer.Want = (channel, want) =>
+        {
+            channel.Send(new HaveMessage(0, PeerChannel.WantBlocks, ReadOnlyMemory<byte>.Empty, false));
+            channel.Send(new HaveMessage(0, blocks, null, false));
+        };
+        peer.Request = (channel, request) =>
+        {
+            if (request.Hash || request.Index == feed.Length - 1) peer.AnswerRequest(channel, request, feed);
+        };
+        return peer;
+    }
+
+    private static async Task ConnectAsync(ReplicaNode reader, params ScriptedPeer[] peers)
+    {
+        // The first one has all, and is asked for the newest block.
+        reader.Connect(peers[0]);
+        await ReplicaNode.UntilAsync(() => reader.Feed.Length == 600, "the length is known");
+        foreach (ScriptedPeer peer in peers.Skip(1)) reader.Connect(peer);
+        await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.Count(p => p.Feeds.Any(f => f.Informed && f.ClaimedLength > 0)) == peers.Length
+            && reader.Replicator.Peers.All(p => p.InFlight == 0), "all have told what they have");
+        foreach (ScriptedPeer peer in peers) peer.Heard.Clear();
+    }
+
+    private static List<long> Blocks(ScriptedPeer peer) => [.. peer.Requests.Where(r => !r.Hash).Select(r => (long)r.Index)];
+
+    [Fact]
     public async Task A_silent_peer_loses_its_request_after_ten_seconds_to_another()
     {
         FakeTimeProvider time = new();

@@ -22,7 +22,12 @@ internal sealed class RangeCursor(DownloadRange range)
     /// <summary>More intervals than this are joined into one; the scan then passes over what it saw before.</summary>
     public const int MaxIntervals = 64;
 
+    /// <summary>Steps of one search for a rare block: what a peer announces here and there must not keep the others waiting.</summary>
+    public const int MaxRareSteps = 256;
+
     private readonly List<(long Start, long End)> _todo = [(range.Start, range.End)];
+    private int _owners;
+    private long _rareAt = range.Start;
 
     public DownloadRange Range { get; } = range;
 
@@ -38,6 +43,7 @@ internal sealed class RangeCursor(DownloadRange range)
         start = Math.Max(start, Range.Start);
         end = Math.Min(end, Range.End);
         if (start >= end) return;
+        Recount();
         for (int i = 0; i < _todo.Count; i++)
         {
             (long s, long e) = _todo[i];
@@ -74,6 +80,56 @@ internal sealed class RangeCursor(DownloadRange range)
         }
 
         index = -1;
+        return false;
+    }
+
+    /// <summary>Who has what changed: the search for rare blocks begins anew.</summary>
+    public void Recount() => (_owners, _rareAt) = (0, Range.Start);
+
+    /// <summary>
+    /// The next block of those that fewest of the others have too, not held and not asked of anybody: what is rare leaves with the one peer
+    /// that has it (wire-protocol.md §8.3 point 7). False when all others have what is left, or the search took too long for now.
+    /// </summary>
+    public bool TryNextRare(RemoteBitfield remote, ReadOnlySpan<RemoteBitfield> others, Feed feed, Dictionary<long, PendingRequest> reserved, out long index)
+    {
+        index = -1;
+        for (int steps = 0; steps < MaxRareSteps && _owners < others.Length; steps++)
+        {
+            long found = remote.NextSet(_rareAt, Range.End);
+            if (found < 0)
+            {
+                (_owners, _rareAt) = (_owners + 1, Range.Start);
+                continue;
+            }
+
+            if (feed.HasBlock(found))
+            {
+                _rareAt = feed.FirstMissing(found, Range.End);
+                continue;
+            }
+
+            int owners = 0;
+            long changes = long.MaxValue;
+            foreach (RemoteBitfield other in others)
+            {
+                long clear = other.NextClear(found, Range.End);
+                if (clear == found) continue;
+                owners++;
+                changes = Math.Min(changes, clear);
+            }
+
+            if (owners > _owners)
+            {
+                _rareAt = changes;
+                continue;
+            }
+
+            _rareAt = found + 1;
+            if (reserved.ContainsKey(found)) continue;
+            index = found;
+            return true;
+        }
+
         return false;
     }
 

@@ -333,6 +333,12 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     {
         channel.Ended = true;
         channel.Feed.Channels.Remove(channel);
+        // What the others have is rarer now.
+        foreach (PeerChannel rest in channel.Feed.Channels)
+        {
+            foreach (RangeCursor cursor in rest.Cursors) cursor.Recount();
+        }
+
         owner.Scheduler.Abandon(channel);
     }
 

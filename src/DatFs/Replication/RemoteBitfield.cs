@@ -77,6 +77,9 @@ internal sealed class RemoteBitfield
         return from >= start ? Prev(_root, Height, 0, from, Math.Max(0, start)) : -1;
     }
 
+    /// <summary>The lowest index not in the set in [from, end), or <paramref name="end"/>.</summary>
+    public long NextClear(long from, long end) => from < Math.Min(end, MaxBlocks) ? Clear(_root, Height, 0, from, end) : Math.Min(from, end);
+
     private static long Span(int level) => 1L << (LeafBits + FanBits * level);
 
     private object? Fill(object? node, int level, long at, long start, long end, bool present)
@@ -197,6 +200,40 @@ internal sealed class RemoteBitfield
 
         long found = at + index * 8L + BitOperations.LeadingZeroCount((uint)value) - 24;
         return found < end ? found : -1;
+    }
+
+    private static long Clear(object? node, int level, long at, long from, long end)
+    {
+        from = Math.Max(from, at);
+        if (node is null) return Math.Min(from, end);
+        if (node == s_full) return Math.Min(at + Span(level), end);
+        if (node is byte[] leaf) return ClearInLeaf(leaf, at, from, end);
+        object?[] children = (object?[])node;
+        long span = Span(level - 1);
+        for (int i = (int)((from - at) / span); i < Fan && at + i * span < end; i++)
+        {
+            long stop = Math.Min(at + (i + 1) * span, end);
+            long found = Clear(children[i], level - 1, at + i * span, from, stop);
+            if (found < stop) return found;
+        }
+
+        return Math.Min(at + Span(level), end);
+    }
+
+    private static long ClearInLeaf(ReadOnlySpan<byte> leaf, long at, long from, long end)
+    {
+        int bit = (int)(from - at);
+        int index = bit >> 3;
+        int missing = ~leaf[index] & (0xFF >> (bit & 7));
+        if (missing == 0)
+        {
+            int skip = leaf[(index + 1)..].IndexOfAnyExcept((byte)0xFF);
+            if (skip < 0) return Math.Min(at + Span(0), end);
+            index += 1 + skip;
+            missing = ~leaf[index] & 0xFF;
+        }
+
+        return Math.Min(at + index * 8L + BitOperations.LeadingZeroCount((uint)missing) - 24, end);
     }
 
     private static long Prev(object? node, int level, long at, long from, long start)

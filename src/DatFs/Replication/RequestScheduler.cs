@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using DatFs.Feeds;
 using DatFs.Wire;
 
@@ -20,11 +21,14 @@ internal sealed class RequestScheduler(Replicator owner)
     public const int MaxTimeoutsInRow = 3;
     /// <summary>Answers to an offset that bring it no nearer.</summary>
     public const int MaxOffsetAttempts = 64;
+    /// <summary>Blocks of a range asked of one peer before it is the next one's turn.</summary>
+    public const int RunBlocks = 8;
     /// <summary>Rest of background work after the disk failed.</summary>
     public const double PauseMs = 10_000;
 
     private static readonly FetchPriority[] s_priorities = [FetchPriority.Interactive, FetchPriority.ReadAhead, FetchPriority.Metadata, FetchPriority.Background];
     private readonly List<Cork> _corks = [];
+    private readonly List<RemoteBitfield> _others = [];
 
     /// <summary>Second requests for readers that wait too long.</summary>
     public Hedging Hedging { get; } = new();
@@ -118,17 +122,43 @@ internal sealed class RequestScheduler(Replicator owner)
         foreach (DownloadRange range in feed.Ranges)
         {
             if (range.Priority != priority) continue;
-            foreach (PeerChannel channel in feed.Channels)
+            // In turns, so that nobody's part lies far ahead of what the others bring; in runs, whose uncles are shared (§8.3 point 7).
+            for (bool more = true; more;)
             {
-                if (channel.Ended) continue;
-                RangeCursor cursor = channel.CursorOf(range);
-                while (channel.Peer.Window.HasRoom(priority) && !HoldsBack(feed, priority)
-                    && cursor.TryNext(channel.Remote, feed.Feed, feed.Reserved, out long index))
-                {
-                    AskBlock(channel, index, priority, feed.FetchOf(index));
-                }
+                more = false;
+                foreach (PeerChannel channel in feed.Channels) more |= AssignRun(feed, channel, range);
             }
         }
+    }
+
+    private bool AssignRun(FeedReplication feed, PeerChannel channel, DownloadRange range)
+    {
+        FetchPriority priority = range.Priority;
+        int asked = 0;
+        while (asked < RunBlocks && !channel.Ended && channel.Peer.Window.HasRoom(priority) && !HoldsBack(feed, priority) && TryNext(feed, channel, range, out long index))
+        {
+            AskBlock(channel, index, priority, feed.FetchOf(index));
+            asked++;
+        }
+
+        return asked > 0;
+    }
+
+    private bool TryNext(FeedReplication feed, PeerChannel channel, DownloadRange range, out long index)
+    {
+        RangeCursor cursor = channel.CursorOf(range);
+        if (range.Priority == FetchPriority.Background && feed.Channels.Count > 1)
+        {
+            _others.Clear();
+            foreach (PeerChannel other in feed.Channels)
+            {
+                if (other != channel && !other.Ended) _others.Add(other.Remote);
+            }
+
+            if (cursor.TryNextRare(channel.Remote, CollectionsMarshal.AsSpan(_others), feed.Feed, feed.Reserved, out index)) return true;
+        }
+
+        return cursor.TryNext(channel.Remote, feed.Feed, feed.Reserved, out index);
     }
 
     // The answers of a first burst would each carry a full proof and a signature to check; after one answer they stop at known nodes (§8.3 point 4).
