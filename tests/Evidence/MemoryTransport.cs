@@ -31,12 +31,12 @@ public sealed class MemoryTransport : ITransport
     /// <summary>Whether the owner proved itself to be no stranger.</summary>
     public bool Authenticated { get; private set; }
 
-    /// <summary>Two connected ends; the first is the initiator.</summary>
-    public static (MemoryTransport Initiator, MemoryTransport Acceptor) CreatePair(int? fragmentSeed = null)
+    /// <summary>Two connected ends; the first is the initiator. Both sides see the other at a port of <paramref name="host"/>.</summary>
+    public static (MemoryTransport Initiator, MemoryTransport Acceptor) CreatePair(int? fragmentSeed = null, string host = "memory")
     {
         (PipeReader toAcceptor, PipeWriter fromInitiator) = CreateLink(fragmentSeed);
         (PipeReader toInitiator, PipeWriter fromAcceptor) = CreateLink(fragmentSeed + 1);
-        return (new(toInitiator, fromInitiator, "acceptor:1", true), new(toAcceptor, fromAcceptor, "initiator:1", false));
+        return (new(toInitiator, fromInitiator, $"{host}:1", true), new(toAcceptor, fromAcceptor, $"{host}:2", false));
     }
 
     public void Abort() => Output.Complete(new IOException("the stream was torn down"));

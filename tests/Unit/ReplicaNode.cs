@@ -102,9 +102,9 @@ internal sealed class ReplicaNode : IAsyncDisposable
     }
 
     /// <summary>Connects to a peer that a test plays.</summary>
-    public ScriptedPeer Connect(ScriptedPeer other)
+    public ScriptedPeer Connect(ScriptedPeer other, string host = "memory")
     {
-        (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
+        (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair(host: host);
         Run(here);
         other.Run(there, Feed.Key);
         return other;

@@ -194,6 +194,25 @@ public sealed class ReplicationTests
     }
 
     [Fact]
+    public async Task A_peer_whose_name_another_one_borrows_is_kept()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key);
+        byte[] name = owner.Replicator.Options.Id.ToArray();
+        reader.Connect(owner);
+        await reader.ReadAsync(0);
+        await using ScriptedPeer lower = new() { Id = name };
+        await using ScriptedPeer again = new() { Id = name };
+        reader.Connect(lower, "elsewhere");
+        await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.Count(p => p.State == PeerState.Connected) == 2, "both are connected");
+        reader.Connect(again, "elsewhere");
+        await ReplicaNode.UntilAsync(() => lower.IsClosed || again.IsClosed, "one of two from the same place is dropped");
+
+        reader.Replicator.Peers.Count(p => p.State == PeerState.Connected).Should().Be(2);
+        (await reader.ReadAsync(3)).Should().Equal(ReplicaNode.Block(3));
+    }
+
+    [Fact]
     public async Task A_byte_is_found_by_asking_for_it()
     {
         await using ReplicaNode owner = ReplicaNode.Of(ReplicaNode.NewFeed());
@@ -325,6 +344,7 @@ public sealed class ReplicationTests
 
         // What we claim to know hides the contradiction the first time; a peer under suspicion is asked for the whole proof.
         (await reader.ConnectToEndAsync(twin)).Should().Be(PeerEnd.Violation);
+        await ReplicaNode.UntilAsync(() => !twin.Replicator.AnyPeer, "the other side has seen the end, and does not take the next connection for a second one");
         reader.Connect(twin);
         await ReplicaNode.UntilAsync(() => reader.Feed.IsForked, "the second history was seen");
 

@@ -1,6 +1,7 @@
 using DatFs.Evidence;
 using DatFs.Feeds;
 using DatFs.Replication;
+using DatFs.Storage;
 using DatFs.Wire;
 using FluentAssertions;
 using Microsoft.Extensions.Time.Testing;
@@ -286,6 +287,57 @@ public sealed class SchedulingTests
 
         (await read).Should().Equal(ReplicaNode.Block(5));
         clearing.Requests.Where(r => r.Index == 5).Should().ContainSingle();
+    }
+
+    [Fact]
+    public async Task A_peer_that_offers_anew_what_it_takes_back_is_left()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer teasing = Silent(owner.Feed);
+        teasing.Request = (channel, request) =>
+        {
+            if (request.Hash)
+            {
+                teasing.AnswerRequest(channel, request, owner.Feed);
+                return;
+            }
+
+            channel.Send(new UnhaveMessage(request.Index, 1));
+            channel.Send(new HaveMessage(request.Index, null, null, false));
+        };
+        reader.Connect(teasing);
+        Task<byte[]> read = reader.ReadAsync(5);
+
+        Exception? reason = await teasing.ClosedAsync();
+
+        reason.Should().NotBeNull();
+        teasing.Requests.Count(r => !r.Hash).Should().BeInRange(PeerConnection.MaxRefusalsInRow + 1, PeerConnection.MaxRefusalsInRow + 2);
+        reader.Connect(owner);
+        (await read).Should().Equal(ReplicaNode.Block(5));
+    }
+
+    [Fact]
+    public async Task What_rots_in_the_tree_fails_a_read_and_not_the_replicator()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(8);
+        MemoryFolder folder = new();
+        await using (ReplicaNode before = ReplicaNode.Of(Feed.Open(new FeedFiles(folder), new FeedOptions { Key = owner.Feed.Key })))
+        {
+            before.Connect(owner);
+            await before.ReadAsync(0);
+        }
+
+        // The bit of the node above blocks 2 and 3 says that it is there.
+        using (IRandomAccessFile tree = folder.Open("tree", FileUse.ReadWrite)!) tree.Write(TreeFile.OffsetOf(5), new byte[SleepHeader.TreeEntry]);
+        await using ReplicaNode reader = ReplicaNode.Of(Feed.Open(new FeedFiles(folder), new FeedOptions()), new ReplicatorOptions { Time = time });
+        reader.Connect(owner);
+
+        await reader.Awaiting(r => r.ReadAsync(2)).Should().ThrowAsync<DatException>().Where(e => e.Error == DatError.Corrupt);
+
+        (await reader.ReadAsync(6)).Should().Equal(ReplicaNode.Block(6));
     }
 
     [Fact]

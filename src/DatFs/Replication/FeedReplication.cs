@@ -285,11 +285,29 @@ internal sealed class FeedReplication : IBlockSource, IFeedObserver, IDisposable
             if (Feed.Length >= _lengths[i].Target) Complete(_lengths[i]);
         }
 
-        for (int i = _offsets.Count - 1; i >= 0; i--)
+        for (int i = _offsets.Count - 1; i >= 0; i--) TryNarrow(_offsets[i]);
+    }
+
+    /// <summary>Looks where a byte can be by now. False = the wait for it is over: its place is known, or the storage failed.</summary>
+    public bool TryNarrow(Fetch fetch)
+    {
+        (long start, long end) = (fetch.Start, fetch.End);
+        try
         {
-            (long start, long end) = (_offsets[i].Start, _offsets[i].End);
-            if (Feed.TrySeek(_offsets[i].Target, ref start, ref end, out _) || start >= end) Complete(_offsets[i]);
+            if (Feed.TrySeek(fetch.Target, ref start, ref end, out _) || start >= end)
+            {
+                Complete(fetch);
+                return false;
+            }
         }
+        catch (DatException unreadable)
+        {
+            Fail(fetch, unreadable);
+            return false;
+        }
+
+        (fetch.Start, fetch.End) = (start, end);
+        return true;
     }
 
     /// <summary>Ends the waits for blocks that came otherwise than from a peer.</summary>

@@ -18,12 +18,15 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public const long WantAlignment = 8192;
     /// <summary>Answers nobody asked for and requests for what was never announced, before the connection is closed.</summary>
     public const int MaxMisbehaviour = 64;
+    /// <summary>How often a peer may take back what it was asked for without answering anything in between: who offers it anew each time would be asked without end.</summary>
+    public const int MaxRefusalsInRow = 64;
     /// <summary>Bytes within a tick that show that a slow peer is still sending.</summary>
     public const long ProgressBytes = 1024;
 
     private readonly Dictionary<FeedKey, PeerChannel> _channels = [];
     private WireConnection? _wire;
     private int _misbehaviour;
+    private int _refusalsInRow;
     private int _endedChannels;
     private long _progressAt;
     private (double AtMs, long Received, long Sent) _sample = (owner.NowMs, 0, 0);
@@ -35,6 +38,8 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public PeerState State { get; private set; } = PeerState.Connecting;
     public double ConnectedMs { get; } = owner.NowMs;
     public byte[] RemoteId { get; private set; } = [];
+    /// <summary>Who it is, as far as that can be told: host and id; empty before the handshake.</summary>
+    public string Name { get; private set; } = "";
     public bool RemoteAck { get; private set; }
     /// <summary>A proof of this peer was wrong lately. It is asked for whole proofs: what a digest leaves out could hide that the owner signed two histories.</summary>
     public bool Suspect { get; set; }
@@ -51,7 +56,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public bool HasRequests => Window.Count > 0;
 
     /// <summary>Lower is asked first: quick, idle, reliable.</summary>
-    public double Rank => TimeoutsInRow * 10_000.0 + Window.SmoothedMs * (1 + Window.Count / 16.0) / Math.Max(Score, 0.05);
+    public double Rank => (TimeoutsInRow + _refusalsInRow) * 10_000.0 + Window.SmoothedMs * (1 + Window.Count / 16.0) / Math.Max(Score, 0.05);
 
     /// <summary>Runs the connection to its end.</summary>
     public async Task RunAsync(FeedKey? first, CancellationToken ct)
@@ -121,6 +126,8 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         lock (owner.Gate)
         {
             RemoteId = handshake.Id.ToArray();
+            int port = Address.LastIndexOf(':');
+            Name = (port < 0 ? Address : Address[..port]) + "/" + Convert.ToHexStringLower(RemoteId);
             RemoteAck = handshake.Ack;
             LastProgressMs = owner.NowMs;
             if (!owner.Admit(this)) return;
@@ -187,7 +194,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         {
             if (Of(channel) is not { Ended: false } state) return ValueTask.CompletedTask;
             state.Apply(message);
-            owner.Scheduler.Refused(state, message);
+            if (owner.Scheduler.Refused(state, message) && ++_refusalsInRow > MaxRefusalsInRow) throw new ProtocolViolationException("the peer takes back whatever it is asked for");
             owner.Scheduler.Pump();
         }
 
@@ -367,6 +374,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     {
         Window.Answered(bytes, ms);
         TimeoutsInRow = 0;
+        _refusalsInRow = 0;
         LastProgressMs = owner.NowMs;
         Score = Math.Min(1, Score + 0.01);
     }

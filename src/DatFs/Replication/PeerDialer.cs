@@ -131,8 +131,8 @@ public sealed class PeerDialer : IAsyncDisposable
         {
             ITransport transport = await _dial(line.Address, ct);
             lock (_gate) (line.Connected, line.LastError) = (true, null);
-            (PeerEnd end, byte[] remoteId) = await _replicator.RunConnectionAsync(transport, ct);
-            line.LastPeer = remoteId;
+            (PeerEnd end, string peer) = await _replicator.RunConnectionAsync(transport, ct);
+            line.LastPeer = peer;
             return Sentence(end);
         }
         catch (DatException e)
@@ -184,7 +184,7 @@ public sealed class PeerDialer : IAsyncDisposable
         public string? LastError { get; set; }
         public TimeSpan? Rest { get; set; }
         /// <summary>Who answered last; only the line's own loop looks at it.</summary>
-        public byte[] LastPeer { get; set; } = [];
+        public string LastPeer { get; set; } = "";
         public Task Running { get; set; } = Task.CompletedTask;
     }
 }

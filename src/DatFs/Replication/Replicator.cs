@@ -118,7 +118,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
     public async Task<PeerEnd> RunAsync(ITransport transport, CancellationToken ct) => (await RunConnectionAsync(transport, ct)).End;
 
     /// <summary>As <see cref="RunAsync"/>, telling also who the peer said it was.</summary>
-    internal async Task<(PeerEnd End, byte[] RemoteId)> RunConnectionAsync(ITransport transport, CancellationToken ct)
+    internal async Task<(PeerEnd End, string Remote)> RunConnectionAsync(ITransport transport, CancellationToken ct)
     {
         await using PeerConnection connection = new(this, transport);
         FeedKey? first = null;
@@ -132,12 +132,12 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             if (!refused) _connections.Add(connection);
         }
 
-        if (refused) return (PeerEnd.Failed, []);
+        if (refused) return (PeerEnd.Failed, "");
         try
         {
             using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(ct, _stopping.Token);
             await connection.RunAsync(first, stop.Token);
-            return (connection.End, connection.RemoteId);
+            return (connection.End, connection.Name);
         }
         finally
         {
@@ -145,18 +145,10 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         }
     }
 
-    /// <summary>True while a peer that named itself so is connected.</summary>
-    internal bool HasPeer(ReadOnlySpan<byte> id)
+    /// <summary>True while a peer that named itself so is connected from there.</summary>
+    internal bool HasPeer(string name)
     {
-        lock (Gate)
-        {
-            foreach (PeerConnection connection in _connections)
-            {
-                if (connection.State == PeerState.Connected && id.SequenceEqual(connection.RemoteId)) return true;
-            }
-        }
-
-        return false;
+        lock (Gate) return _connections.Exists(connection => connection.State == PeerState.Connected && connection.Name == name);
     }
 
     /// <summary>Completes when <see cref="AnyPeer"/> is true.</summary>
@@ -203,14 +195,16 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
 
     internal FeedReplication? FeedOf(DiscoveryKey key) => _feeds.Find(f => f.Feed.DiscoveryKey == key && !f.Left);
 
-    /// <summary>Decides whether a connection whose peer just named itself is kept; of two to the same peer both ends keep the same (discovery.md §8.4).</summary>
+    /// <summary>
+    /// Decides whether a connection whose peer just named itself is kept; of two to the same peer both ends keep the same (discovery.md §8.4).
+    /// Anybody can borrow the name of a peer that he has met, and would come in its place: the same peer is only who comes from the same host.
+    /// </summary>
     internal bool Admit(PeerConnection connection)
     {
         ReadOnlySpan<byte> own = Options.Id.Span;
         ReadOnlySpan<byte> id = connection.RemoteId;
-        string name = NameOf(connection);
-        connection.Suspect = _bans.IsSuspect(name, NowMs);
-        if (_bans.IsBanned(name, NowMs))
+        connection.Suspect = _bans.IsSuspect(connection.Name, NowMs);
+        if (_bans.IsBanned(connection.Name, NowMs))
         {
             connection.Close(PeerEnd.Banned, "the peer sent wrong proofs before");
             return false;
@@ -219,7 +213,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         if (id.Length != own.Length) return true;
         foreach (PeerConnection other in _connections)
         {
-            if (other == connection || other.State != PeerState.Connected || !id.SequenceEqual(other.RemoteId)) continue;
+            if (other == connection || other.State != PeerState.Connected || other.Name != connection.Name) continue;
             int order = id.SequenceCompareTo(own);
             bool dropNew = connection.Initiator ? order < 0 : order > 0;
             (dropNew ? connection : other).Dismiss("another connection to the same peer is kept");
@@ -230,13 +224,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
     }
 
     /// <summary>Notes a wrong proof.</summary>
-    internal void Strike(PeerConnection connection) => _bans.Strike(NameOf(connection), NowMs);
-
-    private static string NameOf(PeerConnection connection)
-    {
-        int port = connection.Address.LastIndexOf(':');
-        return (port < 0 ? connection.Address : connection.Address[..port]) + "/" + Convert.ToHexStringLower(connection.RemoteId);
-    }
+    internal void Strike(PeerConnection connection) => _bans.Strike(connection.Name, NowMs);
 
     /// <summary>Stops a feed whose owner signed two histories.</summary>
     internal void Freeze(FeedReplication feed, PeerConnection shownBy)

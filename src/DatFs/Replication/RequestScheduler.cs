@@ -208,8 +208,7 @@ internal sealed class RequestScheduler(Replicator owner)
     private PendingRequest AskBlock(PeerChannel channel, long index, FetchPriority priority, Fetch? fetch)
     {
         FeedReplication feed = channel.Feed;
-        long cost = feed.Feed.TryGetSize(index, out long size) ? size : (long)feed.AverageBlock;
-        PendingRequest request = new(channel, RequestKind.Block, index, priority, cost, owner.NowMs) { Fetch = fetch };
+        PendingRequest request = new(channel, RequestKind.Block, index, priority, CostOf(feed, index), owner.NowMs) { Fetch = fetch };
         feed.Reserved.Add(index, request);
         Send(request, new RequestMessage(index, 0, false, DigestFor(channel, index)));
         return request;
@@ -222,7 +221,30 @@ internal sealed class RequestScheduler(Replicator owner)
         return request;
     }
 
-    private static ulong DigestFor(PeerChannel channel, long index) => channel.Peer.Suspect ? 0 : channel.Feed.Feed.DigestFor(index);
+    // No reader may suffer for what is damaged elsewhere in the tree: an answer with the whole proof is always right, and shows whether it can be stored.
+    private static ulong DigestFor(PeerChannel channel, long index)
+    {
+        try
+        {
+            return channel.Peer.Suspect ? 0 : channel.Feed.Feed.DigestFor(index);
+        }
+        catch (DatException)
+        {
+            return 0;
+        }
+    }
+
+    private static long CostOf(FeedReplication feed, long index)
+    {
+        try
+        {
+            return feed.Feed.TryGetSize(index, out long size) ? size : (long)feed.AverageBlock;
+        }
+        catch (DatException)
+        {
+            return (long)feed.AverageBlock;
+        }
+    }
 
     private void AskOffset(PeerChannel channel, Fetch fetch, FetchPriority priority)
     {
@@ -328,9 +350,7 @@ internal sealed class RequestScheduler(Replicator owner)
         FeedReplication feed = request.Channel.Feed;
         if (request.Kind == RequestKind.Block && !feed.Feed.HasBlock(request.Index)) Requeue(feed, request.Index);
         if (request.Fetch is not { Kind: FetchKind.Offset } fetch || !feed.Offsets.Contains(fetch)) return;
-        (long start, long end) = (fetch.Start, fetch.End);
-        feed.Feed.TrySeek(fetch.Target, ref start, ref end, out _);
-        (fetch.Start, fetch.End) = (start, end);
+        if (!feed.TryNarrow(fetch)) return;
         if (answered) fetch.Attempts++;
         if (fetch.Attempts <= MaxOffsetAttempts) feed.Enqueue(fetch);
         else feed.Fail(fetch, new DatException(DatError.TimedOut, $"feed {feed.Feed.DiscoveryKey}: no peer could locate byte {fetch.Target}"));
@@ -350,11 +370,13 @@ internal sealed class RequestScheduler(Replicator owner)
         foreach (PendingRequest request in requests) GiveUp(request);
     }
 
-    /// <summary>The peer took blocks back: what was asked of it there will not be answered, and is asked elsewhere at once.</summary>
-    public void Refused(PeerChannel channel, UnhaveMessage unhave)
+    /// <summary>The peer took blocks back: what was asked of it there will not be answered, and is asked elsewhere at once. False = nothing was.</summary>
+    public bool Refused(PeerChannel channel, UnhaveMessage unhave)
     {
         bool IsIn(PendingRequest request) => request.Index >= unhave.Start && request.Index - unhave.Start < unhave.Length;
-        foreach (PendingRequest request in channel.Blocks.Values.Where(IsIn).Concat(channel.Hashes.Values.Where(IsIn)).ToArray()) GiveUp(request);
+        PendingRequest[] refused = [.. channel.Blocks.Values.Where(IsIn), .. channel.Hashes.Values.Where(IsIn)];
+        foreach (PendingRequest request in refused) GiveUp(request);
+        return refused.Length > 0;
     }
 
     private void GiveUp(PendingRequest request)

@@ -46,15 +46,12 @@ internal sealed class SimDisk
     /// <summary>Failed synchronisations lose what they were about, while programs go on seeing it.</summary>
     public bool Forgetful { get; set; }
 
-    /// <summary>Calls that failed or were cut off.</summary>
-    public long Faults { get; private set; }
-
     public void Attach(Machine machine) => _machine = machine;
 
     public void Detach(bool losesPower)
     {
         _machine = null;
-        if (losesPower) Root.LosePower(_rng);
+        if (losesPower) Root.LosePower(_rng, _world);
         else foreach (SimFile file in Root.Files()) file.CloseAll();
     }
 
@@ -69,7 +66,20 @@ internal sealed class SimDisk
         if (!file.Name.EndsWith("/data", StringComparison.Ordinal)) Unsound = true;
     }
 
-    /// <summary>Bits turned over in files that are not checked when they are read: all but the blocks themselves.</summary>
+    /// <summary>A file loses its end.</summary>
+    public void CutFile()
+    {
+        SimFolder.Named[] files = [.. Root.NamedFiles()];
+        if (files.Length == 0) return;
+        SimFolder.Named file = _rng.Pick(files);
+        long kept = _rng.Between(0, file.File.Length);
+        if (kept == file.File.Length) return;
+        file.File.Cut(kept);
+        _world.Say(_name, $"{file.Name} is cut to {kept} bytes");
+        if (!file.Name.EndsWith("/data", StringComparison.Ordinal)) Unsound = true;
+    }
+
+    /// <summary>Something changed in files that are not checked when they are read: all but the blocks themselves.</summary>
     public bool Unsound { get; private set; }
 
     /// <summary>Everything is deleted, as by a user who begins anew.</summary>
@@ -96,7 +106,7 @@ internal sealed class SimDisk
         error = null;
         if (CallsUntilCrash >= 0 && CallsUntilCrash-- == 0)
         {
-            Faults++;
+            _world.Count("power lost in a call");
             Crash!();
             throw new IOException("the power failed");
         }
@@ -129,7 +139,7 @@ internal sealed class SimDisk
 
     private IOException Fault(string what)
     {
-        Faults++;
+        _world.Count(what);
         _world.Say(_name, what);
         return new IOException(what);
     }

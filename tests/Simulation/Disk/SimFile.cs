@@ -6,7 +6,8 @@ namespace DatMount.Simulation;
 /// </summary>
 internal sealed class SimFile
 {
-    public const int Sector = 512;
+    public const int SmallSector = 512;
+    public const int LargeSector = 4096;
 
     private readonly Image _seen = new();
     private readonly Image _durable = new();
@@ -35,16 +36,27 @@ internal sealed class SimFile
     /// <summary>A synchronisation failed: what it was about is still seen and never written (as Linux does).</summary>
     public void Forget() => _unsynced.Clear();
 
-    /// <summary>The power failed.</summary>
-    public void LosePower(Rng rng)
+    /// <summary>The power failed: nothing of what was not synchronised survives, or a beginning, or any part, each whole or torn.</summary>
+    public void LosePower(Rng rng, World world)
     {
         double kept = rng.Pick<double>([0, 0.5, 0.9, 1]);
         bool inOrder = rng.Chance(0.3);
+        double torn = rng.Chance(0.5) ? 0.3 : 0;
+        int sector = rng.Chance(0.5) ? SmallSector : LargeSector;
+        if (_unsynced.Count > 0) world.Count(kept == 0 ? "survives nothing" : inOrder ? "survives a beginning" : "survives any part");
         foreach (Change change in _unsynced)
         {
             bool keeps = rng.Chance(kept);
             if (!keeps && inOrder) break;
-            if (keeps) _durable.Apply(rng.Chance(0.3) ? change.Torn(rng) : change);
+            if (!keeps) continue;
+            if (torn == 0 || !rng.Chance(torn))
+            {
+                _durable.Apply(change);
+                continue;
+            }
+
+            world.Count($"survives torn at {sector}");
+            _durable.Apply(change.Torn(rng, sector));
         }
 
         _unsynced.Clear();
@@ -66,6 +78,14 @@ internal sealed class SimFile
         return true;
     }
 
+    /// <summary>The disk lost the end of the file.</summary>
+    public void Cut(long length)
+    {
+        Change change = new(ChangeKind.SetLength, length, 0, []);
+        _seen.Apply(change);
+        if (length < _durable.Length) _durable.Apply(change);
+    }
+
     private void Apply(Change change)
     {
         _seen.Apply(change);
@@ -82,10 +102,10 @@ internal sealed class SimFile
     internal readonly record struct Change(ChangeKind Kind, long Offset, long Length, byte[] Bytes)
     {
         /// <summary>Only the first, or only the last sectors of a write.</summary>
-        public Change Torn(Rng rng)
+        public Change Torn(Rng rng, int sector)
         {
             if (Kind != ChangeKind.Write) return this;
-            long cut = Math.Clamp((Offset / Sector + 1 + rng.Below((int)(Length / Sector) + 1)) * Sector - Offset, 0, Length);
+            long cut = Math.Clamp((Offset / sector + 1 + rng.Below((int)(Length / sector) + 1)) * sector - Offset, 0, Length);
             return rng.Chance(0.7)
                 ? this with { Length = cut, Bytes = Bytes[..(int)cut] }
                 : this with { Offset = Offset + cut, Length = Length - cut, Bytes = Bytes[(int)cut..] };

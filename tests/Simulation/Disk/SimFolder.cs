@@ -71,7 +71,7 @@ internal sealed class SimFolder(SimDisk disk, string displayName) : IStorageFold
     internal IEnumerable<Named> NamedFiles() =>
         _files.Select(file => new Named($"{DisplayName}/{file.Key}", file.Value)).Concat(_folders.Values.SelectMany(folder => folder.NamedFiles()));
 
-    internal void LosePower(Rng rng)
+    internal void LosePower(Rng rng, World world)
     {
         int kept = rng.Chance(0.5) ? _unsynced.Count : rng.Below(_unsynced.Count + 1);
         foreach (Action<SortedDictionary<string, SimFile>> change in _unsynced[..kept]) change(_durable);
@@ -79,11 +79,11 @@ internal sealed class SimFolder(SimDisk disk, string displayName) : IStorageFold
         _files.Clear();
         foreach ((string name, SimFile file) in _durable)
         {
-            file.LosePower(rng);
+            file.LosePower(rng, world);
             _files.Add(name, file);
         }
 
-        foreach (SimFolder folder in _folders.Values) folder.LosePower(rng);
+        foreach (SimFolder folder in _folders.Values) folder.LosePower(rng, world);
     }
 
     private void Change(Action<SortedDictionary<string, SimFile>> change)
@@ -118,6 +118,8 @@ internal sealed class SimFolder(SimDisk disk, string displayName) : IStorageFold
         public void Write(long offset, ReadOnlySpan<byte> data)
         {
             Open(toWrite: true);
+            // What a failing power cuts off may have reached the disk as much as what was written before it.
+            if (disk.CallsUntilCrash == 0 && offset + data.Length <= SimDisk.MaxFileLength) file.Write(offset, data);
             int written = disk.Changing(file, offset + data.Length, data.Length, out IOException? error);
             if (written > 0) file.Write(offset, data[..written]);
             if (error is not null) throw error;

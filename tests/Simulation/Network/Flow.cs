@@ -75,7 +75,7 @@ internal sealed class Flow(SimNetwork network, string name, Way path, Rng rng, i
             if (path.Now.Loss > 0 && rng.Chance(path.Now.Loss))
             {
                 network.Break(Source, Sink, "by chance");
-                World.Count("loss by chance");
+                World.Count("connection lost by chance");
                 return;
             }
         }

@@ -34,6 +34,9 @@ internal sealed class SimSocket : Stream
     /// <summary>Bytes that the program has not read.</summary>
     public int Buffered { get; private set; }
 
+    /// <summary>Share of the pieces sent in which a bit is turned over: the wire has no check of its own (reliability.md §4).</summary>
+    public double Garble { get; set; }
+
     /// <summary>Nobody will ever read here.</summary>
     public bool IsGone => _disposed || _broken is not null || !Machine.Alive;
 
@@ -63,7 +66,7 @@ internal sealed class SimSocket : Stream
             ct.ThrowIfCancellationRequested();
             ThrowIfBroken();
             if (_shut) throw new IOException("this half was ended");
-            _outgoing.Send(buffer.Span);
+            _outgoing.Send(Garble > 0 && Machine.Rng.Chance(Garble) ? Garbled(buffer.Span) : buffer.Span);
             return _writing.BeginWithoutResult(ct);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
@@ -179,6 +182,13 @@ internal sealed class SimSocket : Stream
         Buffered -= count;
         if (count > 0) _incoming.Taken();
         return count > 0 || _ended;
+    }
+
+    private byte[] Garbled(ReadOnlySpan<byte> bytes)
+    {
+        byte[] copy = bytes.ToArray();
+        if (copy.Length > 0) copy[Machine.Rng.Below(copy.Length)] ^= (byte)(1 << Machine.Rng.Below(8));
+        return copy;
     }
 
     private void PutBack(ReadOnlyMemory<byte> rest)

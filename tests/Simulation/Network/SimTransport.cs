@@ -8,13 +8,19 @@ internal sealed class SimTransport(SimSocket socket, string remoteName, bool ini
 {
     private const int ReadSize = 64 * 1024;
 
-    public PipeReader Input { get; } = PipeReader.Create(socket, new StreamPipeReaderOptions(bufferSize: ReadSize, leaveOpen: true));
+    public PipeReader Input { get; } = PipeReader.Create(socket, new StreamPipeReaderOptions(socket.Machine.Buffers, ReadSize, leaveOpen: true));
 
-    public PipeWriter Output { get; } = PipeWriter.Create(new SendingHalf(socket));
+    public PipeWriter Output { get; } = PipeWriter.Create(new SendingHalf(socket), new StreamPipeWriterOptions(socket.Machine.Buffers));
 
     public string RemoteName { get; } = remoteName;
 
     public bool Initiator { get; } = initiator;
+
+    /// <inheritdoc cref="SimSocket.Garble"/>
+    public double Garble
+    {
+        set => socket.Garble = value;
+    }
 
     public void Abort() => socket.Abort();
 

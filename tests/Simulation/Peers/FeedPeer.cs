@@ -4,20 +4,17 @@ using DatFs.Feeds;
 namespace DatMount.Simulation;
 
 /// <summary>A peer that shares one feed: its owner, a copy of all of it, or a reader of parts.</summary>
-internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTruth truth, FeedRole role) : Peer(scenario, name, rng), IFeedObserver
+internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTruth truth, PeerRole role) : Peer(scenario, name, rng, role), IFeedObserver
 {
     private const int LargestBlock = 40_000;
+    private const int MostReads = 20;
 
     private readonly bool _fromEnd = rng.Chance(0.3);
-    private readonly bool _clears = role != FeedRole.Owner && rng.Chance(0.3);
+    private readonly bool _clears = role != PeerRole.Owner && rng.Chance(0.3);
     private CountingPool? _pool;
     private IDisposable? _download;
 
-    public FeedRole Role { get; } = role;
-
     public Feed? Feed { get; private set; }
-
-    public override bool MayLoseStorage => Role != FeedRole.Owner;
 
     /// <summary>Reads that gave their bytes.</summary>
     public long Answered { get; private set; }
@@ -30,8 +27,8 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
             Feed = Feed.Open(new FeedFiles(Disk.Root.Folder("feed")), new FeedOptions
             {
                 Key = truth.Key,
-                SecretKey = Role == FeedRole.Owner ? truth.Secret : null,
-                VerifyReads = Scenario.BitsFlip,
+                SecretKey = Role == PeerRole.Owner ? truth.Secret : null,
+                VerifyReads = Scenario.DisksRot,
                 Memory = _pool,
                 Time = machine.Clock,
             });
@@ -43,11 +40,11 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
         }
 
         machine.Say($"opened with {Feed.HeldBlocks} of {Feed.Length} blocks");
-        if (Role == FeedRole.Owner) truth.Reconcile(Feed);
+        if (Role == PeerRole.Owner) truth.Reconcile(Feed);
         else truth.SeeLength(Name, Feed.Length);
         Feed.Observe(this);
         Replicator.Join(Feed);
-        if (Role == FeedRole.Copy)
+        if (Role == PeerRole.Copy)
             _download = Feed.Source!.Download(0, long.MaxValue, _fromEnd ? DownloadOrder.NewestFirst : DownloadOrder.Ascending, FetchPriority.Background);
         return Task.CompletedTask;
     }
@@ -71,7 +68,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
 
     protected override void BeginActivities()
     {
-        if (Role == FeedRole.Owner) Do(AppendAsync);
+        if (Role == PeerRole.Owner) Do(AppendAsync);
         else Do(ReadAsync);
         if (Rng.Chance(0.4)) Do(ReadAsync);
         if (_clears) Do(ClearAsync);
@@ -103,20 +100,21 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
     }
 
     /// <summary>Everything that it should hold by now is here; otherwise says what is missing.</summary>
-    public string? Missing()
+    public override string? Missing()
     {
         if (!Running || Feed is not { } feed) return "it is off";
+        World.Check(!feed.IsForked, $"{Name} took somebody's lie for a second history of the owner");
         if (feed.Length != truth.Length) return $"it knows of {feed.Length} of {truth.Length} blocks";
         long missing = feed.FirstMissing(0, truth.Length);
-        return Role == FeedRole.Copy && missing < truth.Length ? $"block {missing} is missing ({feed.HeldBlocks} of {truth.Length} held)" : null;
+        return Role == PeerRole.Copy && missing < truth.Length ? $"block {missing} is missing ({feed.HeldBlocks} of {truth.Length} held)" : null;
     }
 
     /// <summary>Reads that must succeed, for everybody is well.</summary>
-    public Task ReadAllAsync(int most) => Machine!.RunAsync(async () =>
+    public override Task ReadAllAsync() => Machine!.RunAsync(async () =>
     {
         List<long> indexes = [.. Enumerable.Range(0, truth.Length).Select(i => (long)i)];
         Rng.Shuffle(indexes);
-        foreach (long index in indexes.Take(Role == FeedRole.Reader ? most : truth.Length))
+        foreach (long index in indexes.Take(Role == PeerRole.Reader ? MostReads : truth.Length))
         {
             try
             {
@@ -135,12 +133,12 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
     public void LengthChanged(Feed feed, long oldLength, long newLength)
     {
         World.Check(newLength > oldLength, $"the length of {Name} went from {oldLength} to {newLength}");
-        if (Role != FeedRole.Owner) truth.SeeLength(Name, newLength);
+        if (Role != PeerRole.Owner) truth.SeeLength(Name, newLength);
     }
 
     public void BlocksAdded(Feed feed, long start, long count)
     {
-        if (Role == FeedRole.Owner) return;
+        if (Role == PeerRole.Owner) return;
         for (long index = start; index < start + count; index++)
         {
             try
@@ -161,12 +159,12 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
 
     private async Task AppendAsync(Machine machine)
     {
-        while (Active && truth.Length < Scenario.Blocks)
+        while (Active && truth.Length < Scenario.Goal)
         {
-            await Task.Delay(Rng.Span(1, Scenario.AppendEveryMs), machine.Clock);
+            await Task.Delay(Rng.Span(1, Scenario.ChangeEveryMs), machine.Clock);
             if (!Active) return;
-            byte[][] one = NewBlocks((int)Math.Min(Scenario.Blocks - truth.Length, (int)Rng.Scaled(1, 20)));
-            int left = Scenario.Blocks - truth.Length - one.Length;
+            byte[][] one = NewBlocks((int)Math.Min(Scenario.Goal - truth.Length, (int)Rng.Scaled(1, 20)));
+            int left = Scenario.Goal - truth.Length - one.Length;
             byte[][][] batches = left > 0 && Rng.Chance(0.2) ? [one, NewBlocks(Math.Min(left, 3))] : [one];
             if (await AppendAsync(machine, batches)) continue;
             try
@@ -276,7 +274,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
         long offset = 0;
         for (long i = 0; i < found; i++) offset += truth[i].Length;
         // A seek to 0 leads to the first block, even when that is empty.
-        World.Check(offset + within == at && (within < truth[found].Length || at == 0), $"{Name} found byte {at} in block {found} at {within}");
+        World.Check(Disk.Unsound || offset + within == at && (within < truth[found].Length || at == 0), $"{Name} found byte {at} in block {found} at {within}");
     }
 
     private async Task ClearAsync(Machine machine)
@@ -292,7 +290,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
                 await Feed.ClearAsync(start, end, CancellationToken.None);
                 machine.Say($"cleared {start} to {end}");
             }
-            catch (DatException e) when (e.Error == DatError.Io)
+            catch (DatException e) when (e.Error == DatError.Io || (e.Error == DatError.Corrupt && Disk.Unsound))
             {
                 machine.Say("clear failed: " + e.Message);
             }
@@ -300,15 +298,4 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
     }
 
     private FetchPriority Priority() => (FetchPriority)Rng.Below(4);
-}
-
-/// <summary>What a peer is to a feed.</summary>
-internal enum FeedRole
-{
-    /// <summary>Has the secret key and appends.</summary>
-    Owner,
-    /// <summary>Downloads everything.</summary>
-    Copy,
-    /// <summary>Downloads what it reads.</summary>
-    Reader,
 }

@@ -8,7 +8,7 @@ namespace DatMount.Simulation;
 /// An honest peer: a host with a disk, and on it, one life after the other, a process that shares something by the real library. What it
 /// shares is for those who derive from it.
 /// </summary>
-internal abstract class Peer(Scenario scenario, string name, Rng rng)
+internal abstract class Peer(Scenario scenario, string name, Rng rng, PeerRole role)
 {
     private readonly List<Task> _serving = [];
     private readonly List<Task> _activities = [];
@@ -18,6 +18,14 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
     private bool _changes;
 
     public string Name { get; } = name;
+
+    public PeerRole Role { get; } = role;
+
+    /// <summary>It has everything in the end.</summary>
+    public bool GetsAll => Role != PeerRole.Reader;
+
+    /// <summary>How its present process names itself to others.</summary>
+    public byte[]? Id { get; private set; }
 
     /// <summary>Peers that it dials.</summary>
     public List<string> Dials { get; } = [];
@@ -35,10 +43,10 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
     public SimDisk Disk { get; } = new(scenario.World, name, rng.Fork());
 
     /// <summary>What it stores can be had from others.</summary>
-    public abstract bool MayLoseStorage { get; }
+    public bool MayLoseStorage => Role != PeerRole.Owner;
 
     // Its storage may say anything.
-    private bool MayBeDamaged => scenario.BitsFlip && MayLoseStorage;
+    private bool MayBeDamaged => scenario.DisksRot && MayLoseStorage;
 
     protected Scenario Scenario => scenario;
 
@@ -131,6 +139,12 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
         if (!Running) await StartAsync();
     }
 
+    /// <summary>Null when everything that it should hold by now is here; otherwise says what is missing.</summary>
+    public abstract string? Missing();
+
+    /// <summary>Reads that must succeed, for everybody is well.</summary>
+    public abstract Task ReadAllAsync();
+
     /// <summary>It will not go on by itself: its storage failed.</summary>
     protected abstract Task<bool> NeedsRestartAsync();
 
@@ -148,9 +162,10 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
 
     private async Task BeginAsync(Machine machine)
     {
+        Id = Rng.Bytes(32);
         Replicator = new Replicator(new ReplicatorOptions
         {
-            Id = Rng.Bytes(32),
+            Id = Id,
             Time = machine.Clock,
             Log = new TraceLogger(machine),
             FillNonce = nonce => Rng.Fill(nonce.Span),
@@ -203,4 +218,15 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng)
             World.Fail($"{Name}: {e}");
         }
     }
+}
+
+/// <summary>What a peer is to what is shared.</summary>
+internal enum PeerRole
+{
+    /// <summary>Has the secret key and makes changes.</summary>
+    Owner,
+    /// <summary>Downloads everything.</summary>
+    Copy,
+    /// <summary>Downloads what it reads.</summary>
+    Reader,
 }

@@ -31,6 +31,8 @@ internal enum Fault
     SlowDisk,
     /// <summary>A copy's disk changes a bit.</summary>
     BitFlip,
+    /// <summary>A copy's file loses its end: what reads there comes short.</summary>
+    CutFile,
     /// <summary>A copy loses everything it stored.</summary>
     Wipe,
     /// <summary>The calendar jumps by up to a day.</summary>
@@ -104,7 +106,7 @@ internal sealed class Faults
                 _scenario.Network.Break(here, there);
                 break;
             case Fault.Loss:
-                Change(fault, here, there, usual => usual with { Loss = _rng.Scaled(0.001, 0.05) });
+                Change(fault, here, there, usual => usual with { Loss = _rng.Scaled(0.002, 0.5) });
                 break;
             case Fault.Slow:
                 Change(fault, here, there, usual => usual with { Delay = _rng.Span(500, 5000), Bandwidth = _rng.Scaled(500, 20_000) });
@@ -149,6 +151,10 @@ internal sealed class Faults
             case Fault.BitFlip when peer.MayLoseStorage:
                 Tell(fault, $"of {peer.Name}");
                 peer.Disk.Flip();
+                break;
+            case Fault.CutFile when peer.MayLoseStorage:
+                Tell(fault, $"of {peer.Name}");
+                peer.Disk.CutFile();
                 break;
             case Fault.Wipe when peer.MayLoseStorage:
                 Tell(fault, $"of {peer.Name}");

@@ -14,12 +14,17 @@ internal sealed class Machine : SynchronizationContext
         Name = name;
         Rng = rng;
         Clock = new MachineClock(this);
+        Buffers = new CountingPool(world);
     }
 
     public World World { get; }
     public string Name { get; }
     public Rng Rng { get; }
     public MachineClock Clock { get; }
+
+    /// <summary>Memory of the connections.</summary>
+    public CountingPool Buffers { get; }
+
     public bool Alive { get; private set; } = true;
 
     /// <summary>It died with the whole computer, so that nobody was told.</summary>

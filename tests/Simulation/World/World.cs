@@ -127,8 +127,12 @@ internal sealed class World
     {
         bool unthought = e is NullReferenceException or ArithmeticException or IndexOutOfRangeException or InvalidCastException or ArgumentException
             or KeyNotFoundException or FormatException or OutOfMemoryException or NotImplementedException or (InvalidOperationException and not ObjectDisposedException);
-        if (unthought) Fail($"unexpected {e.GetType().Name}: {e.Message}\n{Environment.StackTrace}");
+        if (unthought) Fail($"unexpected {e.GetType().Name}: {e.Message}\n{Stack()}");
     }
+
+    // What the runtime did in between tells nothing.
+    private static string Stack() => string.Join('\n', Environment.StackTrace.Split('\n').Where(line => line.Contains(":line", StringComparison.Ordinal)).Skip(2));
+
 
     private void Promote()
     {
