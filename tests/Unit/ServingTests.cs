@@ -187,6 +187,23 @@ public sealed class ServingTests
     }
 
     [Fact]
+    public async Task A_connection_ends_although_its_peer_asked_for_more_than_there_is_room_for()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(3);
+        (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
+        await using ScriptedPeer peer = new();
+        Task<PeerEnd> connection = owner.RunAsync(there);
+        peer.Run(here, owner.Feed.Key);
+        WireChannel channel = await peer.OpenAsync();
+        using (peer.Wire.Cork())
+        {
+            for (int i = 0; i < 3 * ServeQueue.MaxItems; i++) channel.Send(new RequestMessage(3 + i, 0, false, 0));
+        }
+
+        (await connection.WaitAsync(ReplicaNode.Patience)).Should().Be(PeerEnd.Violation);
+    }
+
+    [Fact]
     public async Task Blocks_nobody_asked_for_are_given_back_and_a_flood_of_them_ends_the_connection()
     {
         await using ReplicaNode owner = await ReplicaNode.OwnerAsync(200);

@@ -30,6 +30,14 @@ internal sealed partial class PeerConnection
 
     private async Task ServeAsync(CancellationToken ct)
     {
+        await ServeAllAsync(ct);
+
+        // The read loop may wait for room in the queue, which nobody makes any more.
+        _serve.Close();
+    }
+
+    private async Task ServeAllAsync(CancellationToken ct)
+    {
         while (await _serve.TakeAsync() is { } item)
         {
             try

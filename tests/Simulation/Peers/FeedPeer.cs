@@ -83,7 +83,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
             {
                 try
                 {
-                    await Feed!.FlushAsync(CancellationToken.None);
+                    if (Feed is { } feed) await feed.FlushAsync(CancellationToken.None);
                     return false;
                 }
                 catch (DatException e)

@@ -10,6 +10,8 @@ namespace DatMount.Simulation;
 /// </summary>
 internal abstract class Peer(Scenario scenario, string name, Rng rng, PeerRole role)
 {
+    private static readonly TimeSpan s_longestEnd = TimeSpan.FromMinutes(2);
+
     private readonly List<Task> _serving = [];
     private readonly List<Task> _activities = [];
     private PeerDialer? _dialer;
@@ -185,11 +187,14 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng, PeerRole r
     {
         Active = false;
         await Task.WhenAll(_activities);
+        bool ended = false;
+        World.After(s_longestEnd, () => World.Check(ended || !machine.Alive || machine.PausedUntil > World.Now, $"{Name} did not end within {s_longestEnd}"));
         scenario.Network.StopListening(machine);
         await _dialer!.DisposeAsync();
         await Replicator.DisposeAsync();
         await Task.WhenAll(_serving);
         await CloseAsync();
+        ended = true;
         _activities.Clear();
         _serving.Clear();
     }
