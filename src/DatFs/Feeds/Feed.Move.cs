@@ -53,6 +53,10 @@ public sealed partial class Feed
             bitfield.SetLength(0);
             store = FeedStore.Open(target, readOnly: false, bitfield);
             store.LoadBits(_bits.EntrySize);
+
+            // Headers first: after a crash a file without one could not be told from a foreign file.
+            store.SyncContents();
+            store.SyncBits();
             CopyBlocks(store);
             CopyNodes(store);
             store.SyncContents();

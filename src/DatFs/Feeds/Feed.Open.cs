@@ -66,6 +66,8 @@ public sealed partial class Feed
             store = FeedStore.Open(files, options.ReadOnly, bitfield);
             Bitfield bits = store.LoadBits(options.BitfieldEntrySize);
             if (stored is null && !options.ReadOnly) store.WriteKey(known.Value);
+            else if (secret is not null && !options.ReadOnly) store.SyncFound();
+
             return Recover(new FeedTree(known.Value, bits, store), secret, options);
         }
         catch

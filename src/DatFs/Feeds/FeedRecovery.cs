@@ -11,6 +11,9 @@ internal sealed class FeedRecovery
     /// <summary>Signatures checked one by one on the way back through a damaged feed; after these the steps grow.</summary>
     public const int MaxChecks = 4096;
 
+    /// <summary>Lengths whose nodes are all computed from the leaves, when more than their signatures was lost.</summary>
+    public const int MaxRebuilds = 16;
+
     private readonly FeedTree _tree;
     private readonly FeedStore _store;
     private readonly StoredRoots _roots;
@@ -89,17 +92,13 @@ internal sealed class FeedRecovery
     {
         if (_store.Signatures.NextAfter(implied) == 0) return;
         long top = Math.Min(_store.Signatures.Slots, ProofVerifier.MaxLength);
-        if (_writer)
-        {
-            Claim(implied, top);
-            top = WholeFrom(implied, top);
-        }
-
+        if (_writer) Claim(implied, top);
         int before = _roots.Checks;
+        int rebuilds = 0;
         for (long candidate = _store.Signatures.LastUpTo(top); candidate > implied && _roots.Checks - before < MaxChecks; candidate = _store.Signatures.LastUpTo(candidate - 1))
         {
-            if (_writer ? !CanRebuild(implied, candidate, out long bytes) : !_roots.IsSigned(candidate, out bytes)) continue;
-            if (_writer) TrustBlocks(implied, candidate);
+            if (!_roots.IsSigned(candidate, out long bytes) && (!_writer || rebuilds++ >= MaxRebuilds || !CanRebuild(implied, candidate, out bytes))) continue;
+            if (_writer && !HasLastBatch(implied, candidate)) continue;
             (length, byteLength) = (candidate, bytes);
             return;
         }
@@ -133,18 +132,15 @@ internal sealed class FeedRecovery
         (length, byteLength) = (0, 0);
     }
 
-    // How far leaves and bytes go on without a gap.
-    private long WholeFrom(long from, long top)
+    // Nobody else may have it yet. What was signed before it was once whole, and its gaps are blocks given up, or never fetched.
+    private bool HasLastBatch(long implied, long length)
     {
-        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
-        if (!_roots.TryRead(from, roots, out _, out long offset)) return from;
-        for (long block = from; block < top; block++)
+        for (long block = Math.Max(implied, _store.Signatures.LastUpTo(length - 1)); block < length; block++)
         {
-            if (!_store.Tree.TryPeek(2 * block, out TreeNode leaf) || !TreeHash.CanAdd(offset, leaf.Size) || !HasBytes(leaf, offset)) return block;
-            offset += leaf.Size;
+            if (!HasBytes(block)) return false;
         }
 
-        return top;
+        return true;
     }
 
     // Parents that did not reach the disk follow from the leaves.
@@ -181,25 +177,20 @@ internal sealed class FeedRecovery
         if (!tree.TryPeek(node.Index, out TreeNode stored) || stored != node) tree.Write(node);
     }
 
-    private bool HasBytes(in TreeNode leaf, long offset)
+    private bool HasBytes(long block)
     {
-        if (leaf.Size > ProofVerifier.MaxBlockSize) return false;
+        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
+        if (!_store.Tree.TryPeek(2 * block, out TreeNode leaf) || leaf.Size > ProofVerifier.MaxBlockSize || !_roots.TryRead(block, roots, out _, out long offset)) return false;
         byte[] bytes = ArrayPool<byte>.Shared.Rent((int)leaf.Size);
         try
         {
             int read = leaf.Size == 0 ? 0 : _store.Data?.Read(offset, bytes.AsSpan(0, (int)leaf.Size)) ?? 0;
-            return TreeHash.Leaf(leaf.Index / 2, bytes.AsSpan(0, read)) == leaf;
+            return TreeHash.Leaf(block, bytes.AsSpan(0, read)) == leaf;
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(bytes);
         }
-    }
-
-    private void TrustBlocks(long from, long to)
-    {
-        for (long block = from; block < to; block++) _tree.Bits.SetNode(2 * block);
-        _tree.Bits.SetBlocks(from, to, true);
     }
 
     // Written before the bits are given up: nothing else may remain that tells of these blocks.
@@ -269,9 +260,7 @@ internal sealed class FeedRecovery
 
     private void HoldIfThere(long block)
     {
-        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
-        if (!_tree.Has(2 * block) || !_store.Tree.TryPeek(2 * block, out TreeNode leaf)) return;
-        if (!_roots.TryRead(block, roots, out _, out long offset) || !HasBytes(leaf, offset)) return;
+        if (!_tree.Has(2 * block) || !HasBytes(block)) return;
         _tree.Bits.SetBlock(block);
         Changed = true;
     }

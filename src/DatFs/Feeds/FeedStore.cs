@@ -93,16 +93,30 @@ internal sealed class FeedStore : IDisposable
     /// <summary>Ends the creation of a feed: the key is written when everything it stands for is there (§10).</summary>
     public void WriteKey(FeedKey key)
     {
-        SyncContents();
-        SyncBits();
-
-        // The names too: a key without its secret would be a feed that nobody can ever continue.
-        Files.Folder.Sync();
+        // With all names: a key without its secret would be a feed that nobody can ever continue.
+        SyncFound();
         using IRandomAccessFile file = Files.Open(FeedFiles.KeyName, FileUse.ReadWrite)!;
         Span<byte> bytes = stackalloc byte[FeedKey.Size];
         key.CopyTo(bytes);
         file.Write(0, bytes);
         file.Sync();
+        Files.Folder.Sync();
+    }
+
+    /// <summary>
+    /// Makes everything that was found durable: a process that died before may have left it to the system's memory, and what an owner tells
+    /// peers now must outlive the computer too.
+    /// </summary>
+    public void SyncFound()
+    {
+        SyncContents();
+        SyncBits();
+        foreach (string name in (string[])[FeedFiles.SecretKeyName, FeedFiles.KeyName])
+        {
+            using IRandomAccessFile? file = Files.Open(name, FileUse.Read);
+            file?.Sync();
+        }
+
         Files.Folder.Sync();
     }
 
