@@ -13,8 +13,8 @@ public sealed class Datmount : IAsyncDisposable
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private readonly Process _process;
     private readonly BlockingCollection<string> _lines = [];
-    private readonly ConcurrentQueue<string> _output = new();
-    private readonly ConcurrentQueue<string> _errors = new();
+    private readonly List<string> _output = [];
+    private readonly List<string> _errors = [];
     private readonly Lock _gate = new();
     private readonly List<(string[] Parts, TaskCompletionSource<string> Found)> _watchers = [];
 
@@ -29,9 +29,18 @@ public sealed class Datmount : IAsyncDisposable
 
     public int Id => _process.Id;
 
-    public string Output => string.Join('\n', _output);
+    public string Output => Join(_output);
 
-    public string Errors => string.Join('\n', _errors);
+    public string Errors => Join(_errors);
+
+    /// <summary>Lines of the log so far.</summary>
+    public int Position
+    {
+        get
+        {
+            lock (_gate) return _errors.Count;
+        }
+    }
 
     public static string[] Program
     {
@@ -87,12 +96,16 @@ public sealed class Datmount : IAsyncDisposable
     }
 
     /// <summary>A line of the log, past or to come, that contains every one of <paramref name="parts"/>; looking for it takes no line from others.</summary>
-    public async Task<string> LoggedAsync(TimeSpan patience, params string[] parts)
+    public Task<string> LoggedAsync(TimeSpan patience, params string[] parts) => LoggedAsync(0, patience, parts);
+
+    /// <summary>The same, from a line on.</summary>
+    public async Task<string> LoggedAsync(int position, TimeSpan patience, params string[] parts)
     {
         TaskCompletionSource<string> found = new(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_gate)
         {
-            if (_errors.FirstOrDefault(line => HasAll(line, parts)) is { } past) return past;
+            int past = _errors.FindIndex(Math.Min(position, _errors.Count), line => HasAll(line, parts));
+            if (past >= 0) return _errors[past];
             _watchers.Add((parts, found));
         }
 
@@ -142,6 +155,7 @@ public sealed class Datmount : IAsyncDisposable
             catch (OperationCanceledException)
             {
                 _process.Kill();
+                await _process.WaitForExitAsync();
             }
         }
 
@@ -151,12 +165,17 @@ public sealed class Datmount : IAsyncDisposable
 
     private static bool HasAll(string line, string[] parts) => Array.TrueForAll(parts, part => line.Contains(part, StringComparison.Ordinal));
 
-    private void Take(string? line, ConcurrentQueue<string> into)
+    private string Join(List<string> lines)
+    {
+        lock (_gate) return string.Join('\n', lines);
+    }
+
+    private void Take(string? line, List<string> into)
     {
         if (line is null) return;
         lock (_gate)
         {
-            into.Enqueue(line);
+            into.Add(line);
             if (into == _errors)
             {
                 foreach ((string[] parts, TaskCompletionSource<string> found) in _watchers)

@@ -42,7 +42,7 @@ public sealed class ChannelScripts(ShareStage stage) : IClassFixture<ShareStage>
         }),
         new("content-first", "names the content feed first, which is not how the archive begins", async stage =>
         {
-            await using Raider raider = await Raider.DialAsync(stage.Port, stage.ContentKey);
+            await using Raider raider = await stage.DialAsync(stage.ContentKey);
             await raider.GreetAsync();
             await stage.ClosedAsync(raider, "asked for a feed that is not served here");
         }),

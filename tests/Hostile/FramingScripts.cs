@@ -70,9 +70,9 @@ public sealed class FramingScripts(ShareStage stage) : IClassFixture<ShareStage>
 
             foreach (Raider raider in raiders) await raider.DisposeAsync();
         }) { MaxGrowthMiB = 16 * 2 + Script.QuietMiB },
-        new("come-and-go", "a hundred connections that are cut off after their Handshake", async stage =>
+        new("come-and-go", "fifty connections that are cut off after their Handshake", async stage =>
         {
-            for (int i = 0; i < 100; i++) await (await GreetedAsync(stage)).DisposeAsync();
+            for (int i = 0; i < 50; i++) await (await GreetedAsync(stage)).DisposeAsync();
         }),
     ];
 

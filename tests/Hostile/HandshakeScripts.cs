@@ -26,7 +26,7 @@ public sealed class HandshakeScripts(ShareStage stage) : IClassFixture<ShareStag
         Clear("ends-inside-the-first-frame", "half a Feed, then the end of the stream", FirstFeed(24)[..30], "ended the stream", end: true),
         new("unknown-archive", "asks for an archive that is not shared here", async stage =>
         {
-            await using Raider raider = await Raider.DialAsync(stage.Port, Stranger());
+            await using Raider raider = await stage.DialAsync(Stranger());
             await raider.GreetAsync();
             await stage.ClosedAsync(raider, "asked for a feed that is not served here");
         }),
@@ -34,7 +34,8 @@ public sealed class HandshakeScripts(ShareStage stage) : IClassFixture<ShareStag
         {
             await using Raider raider = await stage.DialAsync();
             await raider.FeedAsync();
-            await raider.SendClearAsync(RandomNumberGenerator.GetBytes(4096));
+            // More than the longest Handshake: whatever the noise claims to be, it is there.
+            await raider.SendClearAsync(RandomNumberGenerator.GetBytes(80 * 1024));
             await stage.ClosedAsync(raider, "Violation");
         }),
         After("no-handshake", "talks without a Handshake", RawPeer.Frame(0, FrameType.Want, [8, 0, 16, 0]), NoHandshake),
@@ -80,7 +81,7 @@ public sealed class HandshakeScripts(ShareStage stage) : IClassFixture<ShareStag
             using CancellationTokenSource patience = new(Raider.Patience);
             while (raiders.FindAll(raider => !raider.IsClosed) is { Count: > 1 } open) await Task.WhenAny(open.Select(raider => raider.Ended)).WaitAsync(patience.Token);
             await raiders.Single(raider => !raider.IsClosed).StaysOpenAsync();
-            await stage.LoggedAsync(raiders.First(raider => raider.IsClosed).Name, "Duplicate", "another connection to the same peer is kept");
+            await stage.LoggedAsync(raiders.First(raider => raider.IsClosed), "Duplicate", "another connection to the same peer is kept");
             foreach (Raider raider in raiders) await raider.DisposeAsync();
         }),
     ];

@@ -3,6 +3,7 @@ using DatFs.Feeds;
 using DatFs.Replication;
 using DatFs.Wire;
 using FluentAssertions;
+using Google.Protobuf;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
@@ -237,6 +238,25 @@ public sealed class ServingTests
         await deaf.SendAsync(0, FrameType.Have, "0863");
 
         await ReplicaNode.UntilAsync(() => owner.Replicator.Peers.Any(p => p.Feeds.Any(f => f.ClaimedLength == 100)), "it was heard");
+    }
+
+    [Fact]
+    public async Task Wants_of_a_peer_that_reads_nothing_are_forgotten_beyond_the_bound()
+    {
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(4, tail: 600_000);
+        (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
+        owner.Run(there);
+        using RawPeer deaf = new(here, owner.Feed.Key);
+        await deaf.GreetAsync();
+        for (int i = 0; i < 4; i++) await deaf.SendAsync(0, FrameType.Request, $"080{i}100018002000");
+
+        // More than the queue of answers holds: one again and again, then ever others.
+        byte[] again = RawPeer.Frame(0, FrameType.Want, Convert.FromHexString("080010808040"));
+        await deaf.SendAsync([.. Enumerable.Repeat(again, 2 * ServeQueue.MaxItems).SelectMany(frame => frame)]);
+        await deaf.SendAsync([.. Enumerable.Range(1, 2 * ServeQueue.MaxItems).SelectMany(i => RawPeer.Frame(0, FrameType.Want, MessageCodec.Encode(new WantMessage(i * PeerConnection.WantAlignment, PeerConnection.WantAlignment)).ToByteArray()))]);
+        await deaf.SendAsync(0, FrameType.Have, "0863");
+
+        await ReplicaNode.UntilAsync(() => owner.Replicator.Peers.Any(p => p.Feeds.Any(f => f.ClaimedLength == 100)), "it was read to the end");
     }
 
     [Fact]

@@ -18,6 +18,8 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
     public const int MaxEarlyWants = 8;
     /// <summary>Ranges asked about on one channel.</summary>
     public const int MaxWants = 4096;
+    /// <summary>Wants that wait for their answer; what comes beyond is not answered (wire-protocol.md §9.1).</summary>
+    public const int MaxWaitingWants = 64;
     /// <summary>Requests remembered whose answer may still come although nobody waits for it; the oldest are forgotten first.</summary>
     public const int MaxLate = 1024;
 
@@ -25,6 +27,7 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
     private readonly HashSet<(long Index, bool Hash)> _late = [];
     private readonly Queue<(long Index, bool Hash)> _lateInOrder = new();
     private readonly HashSet<long> _servedSinceWant = [];
+    private readonly HashSet<WantMessage> _waitingWants = [];
     private int _openWants;
 
     public PeerConnection Peer { get; } = peer;
@@ -160,6 +163,12 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
         _openWants++;
         Wire.Send(new WantMessage(window * WantBlocks, WantBlocks));
     }
+
+    /// <summary>Takes a Want of the peer that is to be answered later. False = not to be answered by itself: too many wait, or this very one does and hears what is held by then.</summary>
+    public bool TryWait(WantMessage want) => _waitingWants.Count < MaxWaitingWants && _waitingWants.Add(want);
+
+    /// <summary>Its turn has come.</summary>
+    public void Waited(WantMessage want) => _waitingWants.Remove(want);
 
     /// <summary>Sends a request, with what an old peer needs in front of a repeated one (wire-protocol.md §0).</summary>
     public void Send(PendingRequest request, RequestMessage message)

@@ -206,16 +206,24 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         if (message.Start % WantAlignment != 0) return;
         if (message.Length is { } length && (length % WantAlignment != 0 || length > MaxWantBlocks)) return;
         PeerChannel? state;
-        lock (owner.Gate) state = Of(channel);
-        if (state is null || state.Ended || state.Feed.Frozen) return;
-        if (state.WantsAnswered >= FreeWantAnswers) await _serve.AddAsync(new ServeItem(state, message, HashAnswerBytes));
-        else Answer(state, message);
+        bool free;
+        lock (owner.Gate)
+        {
+            state = Of(channel);
+            if (state is null || state.Ended || state.Feed.Frozen) return;
+            free = state.WantsAnswered < FreeWantAnswers;
+            if (!free && !state.TryWait(message)) return;
+        }
+
+        if (free) Answer(state, message);
+        else await _serve.AddAsync(new ServeItem(state, message, HashAnswerBytes));
     }
 
     private void Answer(PeerChannel state, WantMessage want)
     {
         lock (owner.Gate)
         {
+            state.Waited(want);
             if (!state.Ended && !state.Feed.Left) SayWhatIsHeld(state, want);
         }
     }

@@ -13,6 +13,7 @@ namespace DatMount.Hostile;
 public sealed class ShareStage(Report report) : IAsyncLifetime
 {
     private readonly TempFolder _home = TempFolder.Create("hostile");
+    private readonly List<(Raider Raider, int Since)> _raiders = [];
     private HonestDrive _drive = null!;
     private Datmount _victim = null!;
 
@@ -32,20 +33,30 @@ public sealed class ShareStage(Report report) : IAsyncLifetime
         await Task.WhenAll(_drive.FetchAsync(Port), _drive.FetchAsync(Port));
     }
 
-    internal Task<Raider> DialAsync(byte[]? id = null) => Raider.DialAsync(Port, Key, id);
+    internal Task<Raider> DialAsync(byte[]? id = null) => DialAsync(Key, id);
+
+    internal async Task<Raider> DialAsync(FeedKey key, byte[]? id = null)
+    {
+        int since = _victim.Position;
+        Raider raider = await Raider.DialAsync(Port, key, id);
+        _raiders.Add((raider, since));
+        return raider;
+    }
 
     /// <summary>The program ends the attacker's connection and its log says why.</summary>
     internal async Task ClosedAsync(Raider raider, string cause, TimeSpan? within = null)
     {
         await raider.ClosedAsync(within);
-        await LoggedAsync(raider.Name, cause);
+        await LoggedAsync(raider, cause);
     }
 
-    /// <summary>The log has a line with all of these.</summary>
-    internal Task LoggedAsync(params string[] parts) => _victim.LoggedAsync(Raider.Patience, parts);
+    /// <summary>The log has a line about an attacker with all of these.</summary>
+    internal Task LoggedAsync(Raider raider, params string[] parts) =>
+        _victim.LoggedAsync(_raiders.Find(known => known.Raider == raider).Since, Raider.Patience, [raider.Name, .. parts]);
 
     internal async Task PlayAsync(string family, Script script)
     {
+        _raiders.Clear();
         long before = ProcessMemory.Now(_victim.Id);
         ProcessMemory.ForgetPeak(_victim.Id);
         Task<TimeSpan> honest = _drive.FetchAsync(Port);
@@ -53,6 +64,7 @@ public sealed class ShareStage(Report report) : IAsyncLifetime
         do
         {
             await script.Attack(this);
+            await LeftAsync();
             times++;
         }
         while (!honest.IsCompleted);
@@ -62,6 +74,13 @@ public sealed class ShareStage(Report report) : IAsyncLifetime
         long grown = Math.Max(0, ProcessMemory.Peak(_victim.Id) - before);
         (grown / 1024.0).Should().BeLessThan(script.MaxGrowthMiB, "so many MiB are the most that this attack may cost");
         report.Add(family, script.Name, script.What, times, grown, script.MaxGrowthMiB, took);
+    }
+
+    // What a round cost is given back before the next begins, however slow the machine is: memory is what this many attackers hold.
+    private async Task LeftAsync()
+    {
+        foreach ((Raider raider, _) in _raiders) await LoggedAsync(raider, "is over");
+        _raiders.Clear();
     }
 
     public async ValueTask DisposeAsync()
