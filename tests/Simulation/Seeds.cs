@@ -29,7 +29,7 @@ internal static class Seeds
         if (Number(ManySeeds) is { } many) count = Math.Max(1, (int)(many * share));
         if (Number(OneSeed) is { } one) (first, count) = (one, 1);
         ulong[] known = Number(OneSeed) is null ? [.. Known(name)] : [];
-        ulong[] seeds = [.. known, .. Enumerable.Range(0, count).Select(i => first + (ulong)i)];
+        ulong[] seeds = [.. known.Union(Enumerable.Range(0, count).Select(i => first + (ulong)i))];
         Stopwatch wall = Stopwatch.StartNew();
         List<string> failures = [];
         SortedDictionary<string, int> seen = new(StringComparer.Ordinal);

@@ -18,9 +18,16 @@ public sealed class SimulationTests
         Seeds.Run("feed", 1000, 0.7, static world => new FeedScenario(world), s_mayGoWrong).Should().BeEmpty();
 
     [Fact]
+    public void Every_peer_of_a_drive_ends_with_the_same_files() =>
+        Seeds.Run("drive", 400, 0.3, static world => new DriveScenario(world), s_mayGoWrong).Should().BeEmpty();
+
+    [Fact]
     public void A_seed_always_gives_the_same_trace()
     {
         foreach (ulong seed in Seeds.Sample(20))
-            SeedRun.Run(seed, static world => new FeedScenario(world)).Hash.Should().Be(SeedRun.Run(seed, static world => new FeedScenario(world)).Hash, "seed {0} was run twice", seed);
+        {
+            SeedRun.Run(seed, static world => new FeedScenario(world)).Hash.Should().Be(SeedRun.Run(seed, static world => new FeedScenario(world)).Hash, "seed {0} of a feed was run twice", seed);
+            SeedRun.Run(seed, static world => new DriveScenario(world)).Hash.Should().Be(SeedRun.Run(seed, static world => new DriveScenario(world)).Hash, "seed {0} of a drive was run twice", seed);
+        }
     }
 }

@@ -295,6 +295,30 @@ public sealed class FeedReplicationTests
     }
 
     [Fact]
+    public async Task A_move_that_was_interrupted_is_made_anew()
+    {
+        await using Feed owner = await Owner(9);
+        await using Feed clone = Feed.Open(new FeedFiles(new MemoryFolder()), new FeedOptions { Key = owner.Key });
+        for (long block = 0; block < 9; block += 2) await Fetch(owner, clone, block);
+        MemoryFolder folder = new();
+        foreach (string name in (string[])["tree", "signatures", "data", "bitfield"])
+        {
+            // The length had reached the disk, and what was written there had not.
+            using IRandomAccessFile file = folder.Open(name, FileUse.ReadWrite)!;
+            file.SetLength(5000);
+        }
+
+        await clone.RehomeAsync(new FeedFiles(folder), default);
+        await clone.DisposeAsync();
+
+        await using Feed again = Feed.Open(new FeedFiles(folder), new FeedOptions { VerifyReads = true });
+        again.HeldBlocks.Should().Be(5);
+        again.TryRead(4, out BlockLease lease).Should().BeTrue();
+        lease.Memory.ToArray().Should().Equal(Content(4));
+        lease.Dispose();
+    }
+
+    [Fact]
     public async Task Fetched_blocks_become_durable_by_themselves()
     {
         Microsoft.Extensions.Time.Testing.FakeTimeProvider time = new();

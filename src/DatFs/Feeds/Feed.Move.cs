@@ -51,6 +51,7 @@ public sealed partial class Feed
             // A secret first, as in any creation; the key last, when all it stands for is there.
             if (_secret is not null && _options.SecretKey is null) FeedStore.WriteSecret(target, _secret);
             bitfield.SetLength(0);
+            foreach (string name in (string[])[FeedFiles.TreeName, FeedFiles.SignaturesName, FeedFiles.DataName]) Empty(target, name);
             store = FeedStore.Open(target, readOnly: false, bitfield);
             store.LoadBits(_bits.EntrySize);
 
@@ -72,6 +73,14 @@ public sealed partial class Feed
             store?.Dispose();
             throw;
         }
+    }
+
+    // Without a key, what lies there is what an earlier move left when the power failed: half of it may be missing.
+    private static void Empty(FeedFiles target, string name)
+    {
+        if (!target.Exists(name)) return;
+        using IRandomAccessFile file = target.Open(name, FileUse.ReadWrite)!;
+        file.SetLength(0);
     }
 
     private void CopyBlocks(FeedStore to)

@@ -82,9 +82,17 @@ public sealed partial class Feed
     {
         FeedRecovery recovery = FeedRecovery.Run(tree, secret is not null && !options.ReadOnly);
         Feed feed = new(tree, secret, options, secret is null ? 0 : recovery.Claimed);
-        feed._forked = tree.Store.Files.Exists(FeedFiles.ForkName);
-        if ((recovery.Changed || tree.Bits.IsDirty) && !options.ReadOnly) feed.Write();
-        return feed;
+        try
+        {
+            feed._forked = tree.Store.Files.Exists(FeedFiles.ForkName);
+            if ((recovery.Changed || tree.Bits.IsDirty) && !options.ReadOnly) feed.Write();
+            return feed;
+        }
+        catch
+        {
+            feed._flushTimer.Dispose();
+            throw;
+        }
     }
 
     private static FeedKey? ReadKey(FeedFiles files)

@@ -74,30 +74,7 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
         if (_clears) Do(ClearAsync);
     }
 
-    protected override async Task<bool> NeedsRestartAsync()
-    {
-        if (Machine is not { } machine) return true;
-        try
-        {
-            return await machine.RunAsync(async () =>
-            {
-                try
-                {
-                    if (Feed is { } feed) await feed.FlushAsync(CancellationToken.None);
-                    return false;
-                }
-                catch (DatException e)
-                {
-                    machine.Say("needs a restart: " + e.Message);
-                    return true;
-                }
-            });
-        }
-        catch (MachineDiedException)
-        {
-            return true;
-        }
-    }
+    protected override Task<bool> NeedsRestartAsync() => CannotFlushAsync(() => Feed is { } feed ? [feed] : []);
 
     /// <summary>Everything that it should hold by now is here; otherwise says what is missing.</summary>
     public override string? Missing()
@@ -167,19 +144,11 @@ internal sealed class FeedPeer(Scenario scenario, string name, Rng rng, FeedTrut
             int left = Scenario.Goal - truth.Length - one.Length;
             byte[][][] batches = left > 0 && Rng.Chance(0.2) ? [one, NewBlocks(Math.Min(left, 3))] : [one];
             if (await AppendAsync(machine, batches)) continue;
-            try
-            {
-                await Feed!.FlushAsync(CancellationToken.None);
-            }
-            catch (DatException e)
-            {
-                // What failed may count all the same: that is known when the feed was opened again.
-                machine.Say("needs a restart: " + e.Message);
-                return;
-            }
 
+            // What failed may count all the same: that is known when the feed was opened again.
+            if (await CannotFlushAsync(() => [Feed!])) return;
             foreach (byte[][] batch in batches) truth.Withdraw(batch);
-            World.Check(Feed.Length == truth.Length, $"an append failed, and the feed has {Feed.Length} blocks instead of {truth.Length}");
+            World.Check(Feed!.Length == truth.Length, $"an append failed, and the feed has {Feed.Length} blocks instead of {truth.Length}");
         }
     }
 

@@ -1,4 +1,5 @@
 using DatFs;
+using DatFs.Feeds;
 using DatFs.Replication;
 using DatFs.Wire;
 
@@ -150,6 +151,32 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng, PeerRole r
     /// <summary>It will not go on by itself: its storage failed.</summary>
     protected abstract Task<bool> NeedsRestartAsync();
 
+    /// <summary>True when one of its feeds refuses everything until it is opened again.</summary>
+    protected async Task<bool> CannotFlushAsync(Func<IReadOnlyList<Feed>> feeds)
+    {
+        if (Machine is not { } machine) return true;
+        try
+        {
+            return await machine.RunAsync(async () =>
+            {
+                try
+                {
+                    foreach (Feed feed in feeds()) await feed.FlushAsync(CancellationToken.None);
+                    return false;
+                }
+                catch (DatException e)
+                {
+                    machine.Say("needs a restart: " + e.Message);
+                    return true;
+                }
+            });
+        }
+        catch (MachineDiedException)
+        {
+            return true;
+        }
+    }
+
     /// <summary>Opens what it shares; in the machine.</summary>
     protected abstract Task OpenAsync(Machine machine);
 
@@ -174,6 +201,7 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng, PeerRole r
             Ack = scenario.Ack,
         });
         await OpenAsync(machine);
+        if (!machine.Alive) return;
         _host = new ReplicatorHost(machine.Clock);
         _host.Add(Replicator);
         scenario.Network.Listen(machine, transport => _serving.Add(ServeAsync(transport)));

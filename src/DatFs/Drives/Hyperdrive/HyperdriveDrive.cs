@@ -190,10 +190,28 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
         _bulk?.Dispose();
         _ahead?.Dispose();
         foreach (IDisposable joined in _joined) joined.Dispose();
-        if (Content is { } content) await content.DisposeAsync();
-        await _metadata.DisposeAsync();
-        _parts.Held?.Dispose();
         _closing.Dispose();
+        try
+        {
+            await CloseFeedsAsync(_metadata, Content);
+        }
+        finally
+        {
+            _parts.Held?.Dispose();
+        }
+    }
+
+    /// <summary>Closes both feeds; what the disk refuses of one leaves the other neither open nor locked.</summary>
+    internal static async ValueTask CloseFeedsAsync(Feed metadata, Feed? content)
+    {
+        try
+        {
+            if (content is not null) await content.DisposeAsync();
+        }
+        finally
+        {
+            await metadata.DisposeAsync();
+        }
     }
 
     private sealed class Leaving(Action leave) : IDisposable

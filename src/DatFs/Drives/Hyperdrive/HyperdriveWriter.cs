@@ -38,16 +38,27 @@ public sealed class HyperdriveWriter : IAsyncDisposable
     /// <summary>The two feeds, metadata first, for replication.</summary>
     public IReadOnlyList<Feed> Feeds => [_metadata, _content];
 
-    /// <summary>Makes a new drive in a folder, as the reference lays one out. <paramref name="key"/> null = a new key pair.</summary>
+    /// <summary>
+    /// Makes a new drive in a folder, as the reference lays one out, or goes on with the one that was made there with this key.
+    /// <paramref name="key"/> null = a new key pair.
+    /// </summary>
     public static async ValueTask<HyperdriveWriter> CreateAsync(IStorageFolder folder, TimeProvider time, SecretKey? key, CancellationToken ct)
     {
         using SecretKey secret = key ?? SecretKey.Generate();
         using SecretKey contentSecret = secret.DeriveContent();
         Feed metadata = Feed.Open(new FeedFiles(folder.Folder("metadata")), new FeedOptions { Key = secret.PublicKey, CreateKeyPair = true, SecretKey = Bytes(secret), Time = time });
-        Feed content = Feed.Open(new FeedFiles(folder.Folder("content")), new FeedOptions { Key = contentSecret.PublicKey, SecretKey = Bytes(contentSecret), Time = time });
-        byte[] contentKey = contentSecret.PublicKey.ToArray();
-        await metadata.AppendAsync([HyperCodec.EncodeHeader(contentKey)], ct);
-        return new HyperdriveWriter(metadata, content, time);
+        Feed? content = null;
+        try
+        {
+            content = Feed.Open(new FeedFiles(folder.Folder("content")), new FeedOptions { Key = contentSecret.PublicKey, SecretKey = Bytes(contentSecret), Time = time });
+            if (metadata.Length == 0) await metadata.AppendAsync([HyperCodec.EncodeHeader(contentSecret.PublicKey.ToArray())], ct);
+            return new HyperdriveWriter(metadata, content, time);
+        }
+        catch
+        {
+            await HyperdriveDrive.CloseFeedsAsync(metadata, content);
+            throw;
+        }
     }
 
     /// <summary>Writes a file, over whatever lies at the path. Answers the version it made.</summary>
@@ -139,11 +150,7 @@ public sealed class HyperdriveWriter : IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        await _content.DisposeAsync();
-        await _metadata.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => HyperdriveDrive.CloseFeedsAsync(_metadata, _content);
 
     private async ValueTask<long> AppendAsync(long seq, string[] parts, long[][] levels, byte[]? value, CancellationToken ct)
     {
