@@ -62,9 +62,11 @@ internal sealed class Flow(SimNetwork network, string name, Way path, Rng rng, i
 
     private void Transmit()
     {
-        while (!_over && _unsent.TryPeek(out ReadOnlyMemory<byte> next) && _inFlight + Sink.Buffered < window)
+        while (!_over && _unsent.TryPeek(out ReadOnlyMemory<byte> next))
         {
-            int count = Math.Min(path.PieceOf(next.Length, rng), window - _inFlight - Sink.Buffered);
+            // A window that is nearly full is waited for rather than filled byte by byte (RFC 9293 §3.8.6.2).
+            int count = Math.Min(path.PieceOf(next.Length, rng), window);
+            if (count > window - _inFlight - Sink.Buffered) break;
             ReadOnlyMemory<byte> piece = next[..count];
             _unsent.Dequeue();
             if (count < next.Length) Prepend(next[count..]);

@@ -130,7 +130,7 @@ internal sealed class LyingConnection(Liar liar, SimTransport transport, Rng rng
         if (Tells(Lie.Teasing)) channel.Send(new UnhaveMessage(index, rng.Below(50) + 1));
         if (Tells(Lie.Unasked) && Prove(feed, new RequestMessage(index, 0, rng.Chance(0.3), 0)) is { } proof) channel.Send(Distorted(proof, feed));
         if (!Tells(Lie.Greed)) return;
-        for (int i = rng.Below(100); i > 0; i--)
+        for (int i = rng.Below(40); i > 0; i--)
         {
             switch (rng.Below(5))
             {
