@@ -120,6 +120,37 @@ public sealed class BitfieldTests
     }
 
     [Fact]
+    public void Lost_leaves_are_found_and_ranges_of_nodes_are_taken_back()
+    {
+        Gen.Select(Gen.Long[0, 60_000].Array[1, 200], Gen.Long[0, 30_000], Gen.Long[0, 30_000]).Sample(
+            (lost, start, count) =>
+            {
+                Bitfield bits = new(SleepHeader.BitfieldEntry);
+                for (long block = 0; block < 25_000; block++) bits.SetNode(2 * block);
+                bits.SetBlocks(0, 25_000, true);
+                bool[] model = [.. Enumerable.Range(0, 60_001).Select(node => bits.HasNode(node))];
+                foreach (long node in lost)
+                {
+                    bits.CutNodes(node, node + 1).Should().Be(model[node]);
+                    model[node] = false;
+                }
+
+                bits.CutNodes(2 * start, 2 * start + count % 70);
+                model.AsSpan((int)(2 * start), (int)Math.Min(count % 70, 60_001 - 2 * start)).Clear();
+                long end = start + count;
+                long expected = start;
+                while (expected < end && 2 * expected < model.Length && model[2 * expected]) expected++;
+                bits.FirstWithoutLeaf(start, end).Should().Be(expected);
+                for (int node = 0; node < model.Length; node++)
+                {
+                    if (bits.HasNode(node) != model[node]) throw new InvalidOperationException($"node {node}");
+                    if (node % 2 == 0 && bits.HasBlock(node / 2) != model[node]) throw new InvalidOperationException($"block {node / 2}");
+                }
+            },
+            iter: 100);
+    }
+
+    [Fact]
     public void A_parent_is_trusted_as_soon_as_both_children_are()
     {
         Bitfield bits = new(SleepHeader.BitfieldEntry);

@@ -116,6 +116,21 @@ internal sealed class Bitfield
         return end;
     }
 
+    /// <summary>First block in [start, end) whose leaf is not trusted, or end.</summary>
+    public long FirstWithoutLeaf(long start, long end)
+    {
+        while (start < end)
+        {
+            (long page, long from) = Math.DivRem(start, BitfieldPage.Blocks);
+            if (Find(page) is not { } bits) return start;
+            int hit = bits.NextWithoutLeaf((int)from);
+            if (hit >= 0) return Math.Min(end, page * BitfieldPage.Blocks + hit);
+            start = (page + 1) * BitfieldPage.Blocks;
+        }
+
+        return end;
+    }
+
     /// <summary>Copies the bits of blocks from <paramref name="start"/>, a multiple of 8, on.</summary>
     public void CopyBlocks(long start, Span<byte> into)
     {

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Numerics;
 
 namespace DatFs.Feeds;
@@ -19,6 +20,10 @@ internal sealed class BitfieldPage
     /// <summary>Index bytes that describe one page alone: a tree of 256 leaves.</summary>
     private const int OwnIndexBytes = 2 * LeafCount - 1;
     private const int LeafCount = DataBytes / 4;
+
+    // Every second node is a leaf.
+    private const int WordBlocks = 32;
+    private const ulong LeafBits = 0xAAAA_AAAA_AAAA_AAAA;
 
     private readonly byte[] _bits;
     private byte[]? _lent;
@@ -96,6 +101,20 @@ internal sealed class BitfieldPage
 
         int bit = at * 8 + BitOperations.LeadingZeroCount((uint)first) - 24;
         return bit < to ? bit : -1;
+    }
+
+    /// <summary>Position of the first block of the page from one on whose leaf is not set; -1 when there is none.</summary>
+    public int NextWithoutLeaf(int from)
+    {
+        ulong ahead = ulong.MaxValue >> (2 * (from % WordBlocks));
+        for (int word = from / WordBlocks; word < Blocks / WordBlocks; word++)
+        {
+            ulong without = ~BinaryPrimitives.ReadUInt64BigEndian(Tree[(sizeof(ulong) * word)..]) & LeafBits & ahead;
+            if (without != 0) return word * WordBlocks + BitOperations.LeadingZeroCount(without) / 2;
+            ahead = ulong.MaxValue;
+        }
+
+        return -1;
     }
 
     /// <summary>Sets the blocks [from, to) of the page; returns by how many the number of set bits changed.</summary>

@@ -18,6 +18,7 @@ internal sealed class FeedRecovery
     private readonly FeedStore _store;
     private readonly StoredRoots _roots;
     private readonly bool _writer;
+    private (long Block, long Offset) _next;
 
     private FeedRecovery(FeedTree tree, bool writer)
     {
@@ -179,8 +180,8 @@ internal sealed class FeedRecovery
 
     private bool HasBytes(long block)
     {
-        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
-        if (!_store.Tree.TryPeek(2 * block, out TreeNode leaf) || leaf.Size > ProofVerifier.MaxBlockSize || !_roots.TryRead(block, roots, out _, out long offset)) return false;
+        if (!_store.Tree.TryPeek(2 * block, out TreeNode leaf) || leaf.Size > ProofVerifier.MaxBlockSize || !TryOffset(block, out long offset)) return false;
+        _next = (block + 1, offset + leaf.Size);
         byte[] bytes = ArrayPool<byte>.Shared.Rent((int)leaf.Size);
         try
         {
@@ -191,6 +192,14 @@ internal sealed class FeedRecovery
         {
             ArrayPool<byte>.Shared.Return(bytes);
         }
+    }
+
+    // Of blocks in a row each begins where the one before ends.
+    private bool TryOffset(long block, out long offset)
+    {
+        Span<TreeNode> roots = stackalloc TreeNode[FlatTree.MaxRoots];
+        offset = _next.Offset;
+        return (block > 0 && block == _next.Block) || _roots.TryRead(block, roots, out _, out offset);
     }
 
     // Written before the bits are given up: nothing else may remain that tells of these blocks.
@@ -220,12 +229,11 @@ internal sealed class FeedRecovery
     private List<(long Start, long End)> WithoutLeaves(long length)
     {
         List<(long Start, long End)> ranges = [];
-        for (long block = _tree.Bits.FirstMissing(0, length); block < length; block = _tree.Bits.FirstMissing(block, length))
+        for (long block = _tree.Bits.FirstWithoutLeaf(0, length); block < length; block = _tree.Bits.FirstWithoutLeaf(block, length))
         {
             long start = block;
             while (block < length && !_tree.Has(2 * block)) block++;
-            if (block > start) ranges.Add((start, block));
-            else block++;
+            ranges.Add((start, block));
         }
 
         return ranges;

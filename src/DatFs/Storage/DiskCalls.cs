@@ -13,6 +13,7 @@ internal static partial class DiskCalls
     private const int Interrupted = 4;
     private const int CloseOnExecLinux = 0x80000;
     private const int CloseOnExecMac = 0x1000000;
+    private const int AccessDenied = 13;
     private const int NonBlockingLinux = 0x800;
     private const int NonBlockingMac = 0x4;
 
@@ -29,11 +30,17 @@ internal static partial class DiskCalls
     }
 
     /// <summary>Makes the names in a folder durable. Windows does so by itself.</summary>
-    public static void SyncFolder(string path)
+    public static void SyncFolder(string path, bool mayBeClosed = false)
     {
         if (OperatingSystem.IsWindows()) return;
         int folder = open(path, OperatingSystem.IsMacOS() ? CloseOnExecMac : CloseOnExecLinux);
-        if (folder < 0) throw new IOException($"{path} could not be opened (error {Marshal.GetLastPInvokeError()})", Marshal.GetLastPInvokeError());
+        if (folder < 0)
+        {
+            // Nothing of ours can be done about a folder above that nobody lets us read.
+            if (mayBeClosed && Marshal.GetLastPInvokeError() == AccessDenied) return;
+            throw new IOException($"{path} could not be opened (error {Marshal.GetLastPInvokeError()})", Marshal.GetLastPInvokeError());
+        }
+
         int result = fsync(folder);
         int error = Marshal.GetLastPInvokeError();
         _ = close(folder);

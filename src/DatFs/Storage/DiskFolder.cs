@@ -64,10 +64,12 @@ public sealed class DiskFolder : IStorageFolder
     public void Sync()
     {
         if (!Directory.Exists(DisplayName)) return;
-        DiskCalls.SyncFolder(DisplayName);
 
-        // A folder that was created on the way must survive in its own parent too.
-        if (Path.GetDirectoryName(DisplayName) is { } above) DiskCalls.SyncFolder(above);
+        // Folders that were created on the way must survive in their own parents too, up to the one that holds the first of ours.
+        DiskFolder top = this;
+        for (; top._parent is not null; top = top._parent) DiskCalls.SyncFolder(top.DisplayName);
+        DiskCalls.SyncFolder(top.DisplayName);
+        if (Path.GetDirectoryName(top.DisplayName) is { } above) DiskCalls.SyncFolder(above, mayBeClosed: true);
     }
 
     private void Create()
