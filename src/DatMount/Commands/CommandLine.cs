@@ -28,6 +28,7 @@ internal static class CommandLine
         root.Add(ShareCommand.Create());
         root.Add(ExportCommand.Create());
         root.Add(StatusCommand.Create());
+        root.Add(DiscoveryServerCommand.Create());
         root.Add(DemoCommand.Create());
         return root;
     }

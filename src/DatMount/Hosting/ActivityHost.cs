@@ -75,7 +75,7 @@ internal static class ActivityHost
         if (!reply.Done) await activity.StopAsync(lazy: true, CancellationToken.None);
     }
 
-    private static void ConfigureLogging(ILoggingBuilder logging, bool verbose, bool quiet)
+    internal static void ConfigureLogging(ILoggingBuilder logging, bool verbose, bool quiet)
     {
         logging.ClearProviders();
         logging.SetMinimumLevel(verbose ? LogLevel.Debug : LogLevel.Information);
