@@ -11,7 +11,7 @@ using static DatMount.Discovery.OurServer;
 namespace DatMount.Discovery;
 
 /// <summary>Our source and the real server, and real clients beside it (discovery.md §5).</summary>
-public sealed class DnsSourceTests : IAsyncDisposable
+public sealed class DnsSourceInteropTests : IAsyncDisposable
 {
     private readonly UdpDatagramSocket _socket = UdpDatagramSocket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
     private readonly SharedPort _port;
@@ -20,7 +20,7 @@ public sealed class DnsSourceTests : IAsyncDisposable
     private readonly string _name;
     private readonly SwarmTopic _topic;
 
-    public DnsSourceTests()
+    public DnsSourceInteropTests()
     {
         _port = new SharedPort(_socket);
         _client = new DnsClient(_port.Dns, TimeProvider.System, Random.Shared.NextDouble);

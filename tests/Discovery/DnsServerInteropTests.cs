@@ -8,7 +8,7 @@ using static DatMount.Discovery.OurServer;
 namespace DatMount.Discovery;
 
 /// <summary>Real clients and swarms that have nothing but our server (discovery.md §5).</summary>
-public sealed class DnsServerTests
+public sealed class DnsServerInteropTests
 {
     [Fact]
     public async Task Real_clients_announce_look_up_are_pushed_to_and_unannounce()
