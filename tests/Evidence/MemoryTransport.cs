@@ -39,6 +39,14 @@ public sealed class MemoryTransport : ITransport
         return (new(toInitiator, fromInitiator, $"{host}:1", true), new(toAcceptor, fromAcceptor, $"{host}:2", false));
     }
 
+    /// <summary>Two connected ends; the first is the initiator. Each sees the other under its name.</summary>
+    public static (MemoryTransport Initiator, MemoryTransport Acceptor) CreatePair(string initiator, string acceptor)
+    {
+        (PipeReader toAcceptor, PipeWriter fromInitiator) = CreateLink(null);
+        (PipeReader toInitiator, PipeWriter fromAcceptor) = CreateLink(null);
+        return (new(toInitiator, fromInitiator, acceptor, true), new(toAcceptor, fromAcceptor, initiator, false));
+    }
+
     public void Abort() => Output.Complete(new IOException("the stream was torn down"));
 
     public void MarkAuthenticated() => Authenticated = true;

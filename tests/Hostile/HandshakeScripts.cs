@@ -51,7 +51,7 @@ public sealed class HandshakeScripts(ShareStage stage) : IClassFixture<ShareStag
             byte[] id = Schemas.Handshake.Parser.ParseFrom((await first.HearAsync(FrameType.Handshake)).Body).Id.ToByteArray();
             await using Raider raider = await stage.DialAsync(id);
             await raider.GreetAsync();
-            await stage.ClosedAsync(raider, "the remote's id is ours");
+            await stage.ClosedAsync(raider, "the connection led back to us");
         }),
         new("handshake-again", "a second Handshake, with another id: it counts for nothing", async stage =>
         {

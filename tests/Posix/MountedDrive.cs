@@ -1,4 +1,5 @@
 using System.Net;
+using DatFs.Discovery;
 using DatFs.Drives;
 using DatFs.Evidence;
 using DatFs.FileSystem;
@@ -42,15 +43,15 @@ internal sealed class MountedDrive : IAsyncDisposable
 {
     private readonly TempFolder? _temporary;
     private readonly Replicator _replicator;
-    private readonly PeerDialer _dialer;
+    private readonly Swarm _swarm;
 
-    private MountedDrive(IDrive drive, DatFileSystem files, FuseMount mount, Replicator replicator, PeerDialer dialer, Relay? relay, string storage, TempFolder? temporary)
+    private MountedDrive(IDrive drive, DatFileSystem files, FuseMount mount, Replicator replicator, Swarm swarm, Relay? relay, string storage, TempFolder? temporary)
     {
         Drive = drive;
         Files = files;
         Mount = mount;
         _replicator = replicator;
-        _dialer = dialer;
+        _swarm = swarm;
         Line = relay;
         Storage = storage;
         _temporary = temporary;
@@ -87,10 +88,10 @@ internal sealed class MountedDrive : IAsyncDisposable
         if (options.Paused) relay!.Pause();
 
         Replicator replicator = new(new ReplicatorOptions { OfflineAfter = options.IoTimeout, FetchTimeout = options.IoTimeout });
-        PeerDialer dialer = new(replicator);
+        Swarm swarm = new(replicator);
         IDrive drive = await DriveOpener.OpenAsync(
             DriveReference.Parse(shared.Key.ToHex()), new DriveOpenOptions { StorageRoot = storage, Network = replicator, Offline = options.Offline }, ct);
-        if (!options.Offline) dialer.Add(new PeerAddress(IPAddress.Loopback.ToString(), relay?.Port ?? shared.Port));
+        if (!options.Offline) swarm.Add(new PeerAddress(IPAddress.Loopback.ToString(), relay?.Port ?? shared.Port));
         DatFileSystem files = new(drive, new MountFsOptions
         {
             Version = options.Version,
@@ -99,7 +100,7 @@ internal sealed class MountedDrive : IAsyncDisposable
             Connected = () => replicator.AnyPeer,
         });
         FuseMount mount = await FuseMount.MountAsync(files, MountedTree.FreshFolder(), options.Fuse, NullLogger.Instance, ct);
-        MountedDrive mounted = new(drive, files, mount, replicator, dialer, relay, storage, temporary);
+        MountedDrive mounted = new(drive, files, mount, replicator, swarm, relay, storage, temporary);
         if (options.Paused || options.Offline) return mounted;
         try
         {
@@ -123,7 +124,7 @@ internal sealed class MountedDrive : IAsyncDisposable
         await Mount.UnmountAsync(lazyAfterGrace: true, CancellationToken.None);
         await Mount.Completion.WaitAsync(TimeSpan.FromSeconds(20));
         await Files.DisposeAsync();
-        await _dialer.DisposeAsync();
+        await _swarm.DisposeAsync();
         await _replicator.DisposeAsync();
         await Drive.DisposeAsync();
         if (Line is not null) await Line.DisposeAsync();

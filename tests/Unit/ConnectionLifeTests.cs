@@ -1,3 +1,4 @@
+using DatFs.Discovery;
 using DatFs.Evidence;
 using DatFs.Feeds;
 using DatFs.Replication;
@@ -76,13 +77,16 @@ public sealed class ConnectionLifeTests
         IDisposable shared = owner.Replicator.Join(content);
         await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key);
         Feed copy = reader.Join(ReplicaNode.OpenFeed(content.Key));
-        await using PeerDialer dialer = new(reader.Replicator, (_, _) =>
+        await using Swarm swarm = new(reader.Replicator, new SwarmOptions
         {
-            (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
-            owner.Run(there);
-            return ValueTask.FromResult<ITransport>(here);
+            Dial = (_, _) =>
+            {
+                (MemoryTransport here, MemoryTransport there) = MemoryTransport.CreatePair();
+                owner.Run(there);
+                return ValueTask.FromResult<ITransport>(here);
+            },
         });
-        dialer.Add(new PeerAddress("peer.example", 1));
+        swarm.Add(new PeerAddress("peer.example", 1));
         await reader.ReadAsync(0);
         shared.Dispose();
 

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using DatFs.Discovery;
 using DatFs.Drives;
 using DatFs.Evidence;
 using DatFs.Feeds;
@@ -51,8 +52,8 @@ public sealed class LibraryExampleTests
         // The example begins here.
         await using Replicator peers = new(new ReplicatorOptions());
         await using IDrive drive = await DriveOpener.OpenAsync(DriveReference.Parse(link), new DriveOpenOptions { StorageRoot = storage, Network = peers }, ct);
-        await using PeerDialer dialer = new(peers);
-        dialer.Add(peer);
+        await using Swarm swarm = new(peers);
+        swarm.Add(peer);
 
         IDriveView newest = await drive.ReadyAsync(ct);
         DriveEntry file = await newest.FindAsync(DrivePath.From(path), ct) ?? throw new FileNotFoundException(path);

@@ -1,3 +1,4 @@
+using DatFs.Discovery;
 using DatFs.Feeds;
 using DatFs.Replication;
 using DatFs.Wire;
@@ -242,15 +243,18 @@ public sealed class ReplicationBoundsTests
     {
         await using ReplicaNode reader = ReplicaNode.Reader(ReplicaNode.KeyOf("many"));
         for (int i = 0; i < FeedReplication.MaxRanges; i++) reader.Feed.Source!.Download(i, i + 1, DownloadOrder.Ascending, FetchPriority.Background);
-        await using PeerDialer dialer = new(reader.Replicator, async (_, ct) =>
+        await using Swarm swarm = new(reader.Replicator, new SwarmOptions
         {
-            await Task.Delay(Timeout.Infinite, ct);
-            throw new OperationCanceledException(ct);
+            Dial = async (_, ct) =>
+            {
+                await Task.Delay(Timeout.Infinite, ct);
+                throw new OperationCanceledException(ct);
+            },
         });
-        for (int i = 0; i < PeerDialer.MaxAddresses; i++) dialer.Add(new PeerAddress("peer.example", 1 + i));
+        for (int i = 0; i < Swarm.MaxAddresses; i++) swarm.Add(new PeerAddress("peer.example", 1 + i));
 
         FluentActions.Invoking(() => reader.Feed.Source!.Download(0, 1, DownloadOrder.Ascending, FetchPriority.Background)).Should().Throw<DatException>();
-        FluentActions.Invoking(() => dialer.Add(new PeerAddress("peer.example", 65_535))).Should().Throw<DatException>();
+        FluentActions.Invoking(() => swarm.Add(new PeerAddress("peer.example", 65_535))).Should().Throw<DatException>();
     }
 
     private static ServeItem Item(long index, long bytes) => new(null!, new RequestMessage(index, 0, false, 0), bytes);

@@ -66,15 +66,6 @@ public sealed class WireBoundsTests
     }
 
     [Fact]
-    public async Task Our_own_id_closes()
-    {
-        await using WireSite site = new();
-        await site.Peer.SendFeedAsync();
-        await site.Peer.SendHandshakeAsync(WireConnectionTests.Id("ours"));
-        await site.ShouldRefuseAsync("the remote's id is ours*");
-    }
-
-    [Fact]
     public async Task A_remote_without_the_key_is_found_out()
     {
         await using WireSite site = new();

@@ -8,7 +8,7 @@ namespace DatFs.Replication;
 /// One connection seen from replication: takes what arrives, in order, and keeps what the scheduler needs to know of this peer.
 /// State is guarded by the replicator's lock; verification, disk and waiting for the peer to read happen outside it.
 /// </summary>
-internal sealed partial class PeerConnection(Replicator owner, ITransport transport) : IWireHandler, IAsyncDisposable
+internal sealed partial class PeerConnection(Replicator owner, ITransport transport, Action? connected = null) : IWireHandler, IAsyncDisposable
 {
     /// <summary>Wants answered at once; later ones wait for their turn among the requests, until the peer has read what it got (§9.1).</summary>
     public const int FreeWantAnswers = 16;
@@ -40,6 +40,8 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public byte[] RemoteId { get; private set; } = [];
     /// <summary>Who it is, as far as that can be told: host and id; empty before the handshake.</summary>
     public string Name { get; private set; } = "";
+    /// <summary>The peer has shown that it has the key, and was not refused.</summary>
+    public bool WasReady { get; private set; }
     public bool RemoteAck { get; private set; }
     /// <summary>A proof of this peer was wrong lately. It is asked for whole proofs: what a digest leaves out could hide that the owner signed two histories.</summary>
     public bool Suspect { get; set; }
@@ -132,10 +134,12 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
             LastProgressMs = owner.NowMs;
             if (!owner.Admit(this)) return;
             State = PeerState.Connected;
+            WasReady = true;
             OpenChannels();
             owner.Scheduler.Pump();
         }
 
+        connected?.Invoke();
         owner.PeerReady(this);
     }
 
@@ -243,7 +247,23 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     // Announcements are not filtered by range (§4.5), so taking a range back changes nothing.
     public ValueTask OnUnwantAsync(WireChannel channel, UnwantMessage message) => ValueTask.CompletedTask;
 
-    public ValueTask OnExtensionAsync(WireChannel channel, ExtensionMessage message) => ValueTask.CompletedTask;
+    public ValueTask OnExtensionAsync(WireChannel channel, ExtensionMessage message)
+    {
+        if (State == PeerState.Connected && owner.Extension is { } extension && message.Name == extension.Name) extension.Received(this, message.Payload.Span);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Sends an extension message over the drive's first feed. False when the peer does not know the extension, or is gone.</summary>
+    public bool SendExtension(string name, ReadOnlySpan<byte> payload)
+    {
+        WireChannel? channel;
+        lock (owner.Gate)
+        {
+            channel = State == PeerState.Connected && owner.FirstFeed is { } first && _channels.TryGetValue(first.Feed.Key, out PeerChannel? known) ? known.Wire : null;
+        }
+
+        return channel?.SendExtension(name, payload) ?? false;
+    }
 
     public async ValueTask OnDataAsync(WireChannel channel, Proof proof)
     {
@@ -341,7 +361,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
 
         _serve.Close();
         ReplicationLog.Disconnected(owner.Log, Address, End, EndReason ?? "the peer ended the connection");
-        owner.PeerLeft();
+        owner.PeerLeft(this);
     }
 
     private void Detach(PeerChannel channel)
@@ -366,12 +386,12 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         Wire.Close(null);
     }
 
-    /// <summary>Ends a connection that another one replaces: in order, so that the peer learns from our Handshake who we are and does not dial again.</summary>
-    public void Dismiss(string reason)
+    /// <summary>Ends a connection that nobody needs: in order, so that the peer learns from our Handshake who we are and does not dial again.</summary>
+    public void Dismiss(PeerEnd end, string reason)
     {
         if (State == PeerState.Closed) return;
         State = PeerState.Closed;
-        End = PeerEnd.Duplicate;
+        End = end;
         EndReason = reason;
         foreach (PeerChannel channel in _channels.Values) Detach(channel);
         Wire.End();

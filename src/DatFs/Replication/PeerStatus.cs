@@ -26,6 +26,8 @@ public enum PeerEnd
     Duplicate,
     /// <summary>The peer lied twice and is refused for a while.</summary>
     Banned,
+    /// <summary>The connection led back to us.</summary>
+    Ourselves,
 }
 
 /// <summary>One connection, at one moment.</summary>

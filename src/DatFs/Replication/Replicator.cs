@@ -88,6 +88,9 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         }
     }
 
+    /// <summary>What takes part in every connection beside replication; set before there is one.</summary>
+    internal IConnectionExtension? Extension { get; set; }
+
     internal Lock Gate { get; } = new();
     internal TimeProvider Time { get; }
     internal ILogger Log => Options.Log;
@@ -115,12 +118,12 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
 
     /// <summary>Runs one connection, of either direction, from its first byte to its end. Takes the transport over.</summary>
     /// <exception cref="DatException">Invalid: no feed is joined, so nothing could be said.</exception>
-    public async Task<PeerEnd> RunAsync(ITransport transport, CancellationToken ct) => (await RunConnectionAsync(transport, ct)).End;
+    public async Task<PeerEnd> RunAsync(ITransport transport, CancellationToken ct) => (await RunConnectionAsync(transport, null, ct)).End;
 
-    /// <summary>As <see cref="RunAsync"/>, telling also who the peer said it was.</summary>
-    internal async Task<(PeerEnd End, string Remote)> RunConnectionAsync(ITransport transport, CancellationToken ct)
+    /// <summary>As <see cref="RunAsync"/>, telling also who the peer said it was. <paramref name="connected"/> is called once the peer has shown that it has the key.</summary>
+    internal async Task<(PeerEnd End, string Remote, string? Reason)> RunConnectionAsync(ITransport transport, Action? connected, CancellationToken ct)
     {
-        await using PeerConnection connection = new(this, transport);
+        await using PeerConnection connection = new(this, transport, connected);
         FeedKey? first = null;
         bool refused;
         lock (Gate)
@@ -132,12 +135,12 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             if (!refused) _connections.Add(connection);
         }
 
-        if (refused) return (PeerEnd.Failed, "");
+        if (refused) return (PeerEnd.Failed, "", "no room for more connections");
         try
         {
             using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(ct, _stopping.Token);
             await connection.RunAsync(first, stop.Token);
-            return (connection.End, connection.Name);
+            return (connection.End, connection.Name, connection.EndReason);
         }
         finally
         {
@@ -211,12 +214,18 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         }
 
         if (id.Length != own.Length) return true;
+        if (id.SequenceEqual(own))
+        {
+            connection.Dismiss(PeerEnd.Ourselves, "the connection led back to us");
+            return false;
+        }
+
         foreach (PeerConnection other in _connections)
         {
             if (other == connection || other.State != PeerState.Connected || other.Name != connection.Name) continue;
             int order = id.SequenceCompareTo(own);
             bool dropNew = connection.Initiator ? order < 0 : order > 0;
-            (dropNew ? connection : other).Dismiss("another connection to the same peer is kept");
+            (dropNew ? connection : other).Dismiss(PeerEnd.Duplicate, "another connection to the same peer is kept");
             return !dropNew;
         }
 
@@ -348,10 +357,15 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
     {
         ReplicationLog.Connected(Log, connection.Address);
         lock (Gate) _peerCame.TrySetResult();
+        Extension?.Opened(connection);
         PeersChanged?.Invoke(this);
     }
 
-    internal void PeerLeft() => PeersChanged?.Invoke(this);
+    internal void PeerLeft(PeerConnection connection)
+    {
+        if (connection.WasReady) Extension?.Closed(connection);
+        PeersChanged?.Invoke(this);
+    }
 
     private sealed class Membership(Replicator owner, FeedReplication feed) : IDisposable
     {

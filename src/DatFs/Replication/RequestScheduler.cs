@@ -375,7 +375,14 @@ internal sealed class RequestScheduler(Replicator owner)
     {
         bool IsIn(PendingRequest request) => request.Index >= unhave.Start && request.Index - unhave.Start < unhave.Length;
         PendingRequest[] refused = [.. channel.Blocks.Values.Where(IsIn), .. channel.Hashes.Values.Where(IsIn)];
-        foreach (PendingRequest request in refused) GiveUp(request);
+        foreach (PendingRequest request in refused)
+        {
+            Fetch? fetch = request.Fetch;
+            GiveUp(request);
+            // Who has taken a block back was not slow to send it: when nobody else has it either, the reader is told so.
+            if (fetch is { Request: null }) fetch.Asked = false;
+        }
+
         return refused.Length > 0;
     }
 

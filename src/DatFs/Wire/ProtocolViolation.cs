@@ -19,9 +19,6 @@ internal static class ProtocolViolation
     public static void ThrowReflected() => Throw("our own bytes came back: the remote's nonce equals ours");
 
     [DoesNotReturn]
-    public static void ThrowOurselves() => Throw("the remote's id is ours: a connection to ourselves, or a reflection");
-
-    [DoesNotReturn]
     public static void ThrowNoHandshake() =>
         Throw("the first encrypted frame is not a Handshake: the remote does not have the key");
 

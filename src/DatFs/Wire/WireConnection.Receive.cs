@@ -136,11 +136,10 @@ public sealed partial class WireConnection
             return default;
         }
 
-        if (handshake!.Id.Span.SequenceEqual(_handshake.Id.Span)) ProtocolViolation.ThrowOurselves();
         RemoteHandshake = handshake;
         Volatile.Write(ref _handshaken, true);
         _transport.MarkAuthenticated();
-        _handler.OnHandshake(this, handshake);
+        _handler.OnHandshake(this, handshake!);
         lock (_gate) Join(_first!, _remotes[0]);
         return AnnounceOpenedAsync();
     }

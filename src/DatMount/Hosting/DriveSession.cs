@@ -1,8 +1,8 @@
 using System.Net;
 using DatFs;
+using DatFs.Discovery;
 using DatFs.Drives;
 using DatFs.Replication;
-using DatFs.Wire;
 using DatMount.Commands;
 using Microsoft.Extensions.Logging;
 
@@ -16,17 +16,17 @@ internal sealed class DriveSession : IAsyncDisposable
     private readonly DriveSettings _settings;
     private readonly TimeProvider _time;
     private readonly Replicator _replicator;
-    private readonly PeerDialer _dialer;
+    private readonly Swarm _swarm;
     private PeerListener? _listener;
 
-    private DriveSession(DriveReference reference, IDrive drive, DriveSettings settings, TimeProvider time, Replicator replicator, PeerDialer dialer)
+    private DriveSession(DriveReference reference, IDrive drive, DriveSettings settings, TimeProvider time, Replicator replicator, Swarm swarm)
     {
         Reference = reference;
         Drive = drive;
         _settings = settings;
         _time = time;
         _replicator = replicator;
-        _dialer = dialer;
+        _swarm = swarm;
     }
 
     /// <summary>What the user named.</summary>
@@ -69,8 +69,8 @@ internal sealed class DriveSession : IAsyncDisposable
                 Log = loggers.CreateLogger("datmount.drive"),
                 Time = time,
             }, ct);
-            PeerDialer dialer = new(replicator, async (address, dialCt) => await TcpTransport.ConnectAsync(address.Host, address.Port, dialCt));
-            DriveSession session = new(named, drive, settings, time, replicator, dialer);
+            Swarm swarm = new(replicator);
+            DriveSession session = new(named, drive, settings, time, replicator, swarm);
             try
             {
                 await session.ConnectAsync(loggers, ct);
@@ -128,7 +128,7 @@ internal sealed class DriveSession : IAsyncDisposable
             status.Version, status.MetadataLength, status.MetadataHeld, status.ContentLength, status.ContentHeld, status.ContentBytes, Listening,
             [.. peers.Where(peer => peer.State == PeerState.Connected).Select(peer =>
                 new PeerReport(peer.Address, "connected", peer.BytesReceived, peer.BytesSent, peer.ReceiveRate, peer.SendRate, peer.InFlight))],
-            [.. _dialer.Status.Where(dial => !dial.Connected && dial.LastError is not null).Select(dial => new AddressReport(dial.Address.ToString(), dial.LastError!))],
+            [.. _swarm.Addresses.Where(dial => !dial.Connected && dial.LastError is not null).Select(dial => new AddressReport(dial.Address.ToString(), dial.LastError!))],
             Received, _replicator.Traffic.Sum(feed => feed.UploadedBytes), fileSystemRequests)
         { ReadOnlyBecause = status.ReadOnlyBecause };
     }
@@ -147,16 +147,16 @@ internal sealed class DriveSession : IAsyncDisposable
         if (_settings.Listen is { } listen)
         {
             IPAddress[] found = await Dns.GetHostAddressesAsync(listen.Host, ct);
-            _listener = PeerListener.Start(new IPEndPoint(found[0], listen.Port), (transport, serving) => _replicator.RunAsync(transport, serving), _time, loggers.CreateLogger("datmount.peers"));
+            _listener = PeerListener.Start(new IPEndPoint(found[0], listen.Port), (transport, serving) => _swarm.RunAsync(transport, serving), _time, loggers.CreateLogger("datmount.peers"));
         }
 
-        foreach (PeerAddress peer in _settings.Peers) _dialer.Add(peer);
+        foreach (PeerAddress peer in _settings.Peers) _swarm.Add(peer);
     }
 
     private string Explain()
     {
         if (_settings.Offline) return "nothing of this drive is stored here; leave out --offline to fetch it";
-        if (_dialer.Explain() is { } why) return why + "; check the address and that the peer shares this drive";
+        if (_swarm.Explain() is { } why) return why + "; check the address and that the peer shares this drive";
         return _replicator.AnyPeer
             ? "a peer is connected but does not send the drive's newest metadata; check the key, or ask the peer whether it has all of it"
             : "no peer has connected in time; give it longer with --io-timeout, or name another with --peer host:port";
@@ -165,7 +165,7 @@ internal sealed class DriveSession : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         if (_listener is not null) await _listener.DisposeAsync();
-        await _dialer.DisposeAsync();
+        await _swarm.DisposeAsync();
         await _replicator.DisposeAsync();
         await Drive.DisposeAsync();
     }

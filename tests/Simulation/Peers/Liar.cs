@@ -1,5 +1,6 @@
 using DatFs;
 using DatFs.Crypto;
+using DatFs.Discovery;
 using DatFs.Feeds;
 using DatFs.Replication;
 using DatFs.Storage;
@@ -22,7 +23,7 @@ internal sealed class Liar(Scenario scenario, string name, Rng rng, IReadOnlyLis
     private readonly List<Feed> _feeds = [];
     private Machine? _machine;
     private Replicator? _learning;
-    private PeerDialer? _teacher;
+    private Swarm? _teacher;
 
     public string Name { get; } = name;
 
@@ -76,7 +77,7 @@ internal sealed class Liar(Scenario scenario, string name, Rng rng, IReadOnlyLis
                 _ = feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background);
             }
 
-            _teacher = new PeerDialer(_learning, (address, ct) => scenario.Network.ConnectAsync(Machine, address.Host, ct), rng.Unit);
+            _teacher = new Swarm(_learning, new SwarmOptions { Dial = (address, ct) => scenario.Network.ConnectAsync(Machine, address.Host, ct), Random = rng.Unit });
             _teacher.Add(new PeerAddress(LearnsFrom, 1));
         }
 

@@ -1,4 +1,5 @@
 using DatFs;
+using DatFs.Discovery;
 using DatFs.Feeds;
 using DatFs.Replication;
 using DatFs.Wire;
@@ -15,7 +16,7 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng, PeerRole r
 
     private readonly List<Task> _serving = [];
     private readonly List<Task> _activities = [];
-    private PeerDialer? _dialer;
+    private Swarm? _swarm;
     private ReplicatorHost? _host;
     private int _lives;
     private bool _changes;
@@ -205,8 +206,8 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng, PeerRole r
         _host = new ReplicatorHost(machine.Clock);
         _host.Add(Replicator);
         scenario.Network.Listen(machine, transport => _serving.Add(ServeAsync(transport)));
-        _dialer = new PeerDialer(Replicator, (address, ct) => scenario.Network.ConnectAsync(machine, address.Host, ct), Rng.Unit);
-        foreach (string other in Dials) _dialer.Add(new PeerAddress(other, 1));
+        _swarm = new Swarm(Replicator, new SwarmOptions { Dial = (address, ct) => scenario.Network.ConnectAsync(machine, address.Host, ct), Random = Rng.Unit });
+        foreach (string other in Dials) _swarm.Add(new PeerAddress(other, 1));
         Active = true;
         BeginActivities();
     }
@@ -218,7 +219,7 @@ internal abstract class Peer(Scenario scenario, string name, Rng rng, PeerRole r
         bool ended = false;
         World.After(s_longestEnd, () => World.Check(ended || !machine.Alive || machine.PausedUntil > World.Now, $"{Name} did not end within {s_longestEnd}"));
         scenario.Network.StopListening(machine);
-        await _dialer!.DisposeAsync();
+        await _swarm!.DisposeAsync();
         await Replicator.DisposeAsync();
         await Task.WhenAll(_serving);
         await CloseAsync();

@@ -1,5 +1,5 @@
 using DatFs.Crypto;
-using DatFs.Replication;
+using DatFs.Discovery;
 
 namespace DatMount.Simulation;
 
@@ -71,7 +71,7 @@ internal abstract class Scenario
         foreach (Peer peer in Peers) await peer.CareAsync();
 
         // Whoever dials tries again within this time. Liars go on lying to the very end.
-        await DelayAsync(PeerDialer.MaxDelay * 2);
+        await DelayAsync(Swarm.MaxStaticRest * 2);
         await SettleAsync();
         if (World.Failure is not null) return;
         foreach (Peer peer in Peers) await peer.ReadAllAsync();
