@@ -16,6 +16,7 @@ public sealed class Datmount : IAsyncDisposable
     private readonly List<string> _output = [];
     private readonly List<string> _errors = [];
     private readonly Lock _gate = new();
+    private int _endedStreams;
     private readonly List<(string[] Parts, TaskCompletionSource<string> Found)> _watchers = [];
 
     private Datmount(Process process)
@@ -172,7 +173,12 @@ public sealed class Datmount : IAsyncDisposable
 
     private void Take(string? line, List<string> into)
     {
-        if (line is null) return;
+        if (line is null)
+        {
+            if (Interlocked.Increment(ref _endedStreams) == 2) _lines.CompleteAdding();
+            return;
+        }
+
         lock (_gate)
         {
             into.Add(line);
@@ -184,7 +190,7 @@ public sealed class Datmount : IAsyncDisposable
             }
         }
 
-        if (!_lines.IsAddingCompleted) _lines.Add(line);
+        _lines.Add(line);
     }
 
     [DllImport("libc", EntryPoint = "kill")]

@@ -6,7 +6,7 @@ namespace DatFs.Evidence;
 
 /// <summary>
 /// Stands between two peers on loopback and makes the line as bad as a test wants: a delay each way, pauses, cuts. Counts
-/// bytes. Order and content are untouched. Delay is added to each piece as it arrives, so the line's capacity is not limited.
+/// bytes. Order and content are untouched, unless a test tampers with them. Delay is added to each piece as it arrives, so the line's capacity is not limited.
 /// </summary>
 public sealed class Relay : IAsyncDisposable
 {
@@ -20,6 +20,7 @@ public sealed class Relay : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly List<(Socket Client, Socket Target)> _lines = [];
     private readonly Task _accepting;
+    private EndPoint? _from;
     private TaskCompletionSource _flowing = Completed();
     private long _toTarget;
     private long _fromTarget;
@@ -43,6 +44,9 @@ public sealed class Relay : IAsyncDisposable
     /// <summary>How long a byte takes from the target to the connecting side.</summary>
     public TimeSpan DelayFromTarget { get; set; }
 
+    /// <summary>May change the bytes of a piece on its way; the flag tells whether it goes to the target.</summary>
+    public Action<byte[], bool>? Tamper { get; set; }
+
     /// <summary>Bytes delivered towards the target.</summary>
     public long BytesToTarget => Interlocked.Read(ref _toTarget);
 
@@ -61,6 +65,10 @@ public sealed class Relay : IAsyncDisposable
     /// <summary>Starts a relay in front of a port on loopback.</summary>
     public static Relay To(int targetPort, TimeProvider? time = null) =>
         new(new IPEndPoint(IPAddress.Loopback, 0), new IPEndPoint(IPAddress.Loopback, targetPort), time ?? TimeProvider.System);
+
+    /// <summary>Starts a relay at an address of the test's choice, from which the target too sees it come.</summary>
+    public static Relay At(IPAddress place, int targetPort, TimeProvider? time = null) =>
+        new(new IPEndPoint(place, 0), new IPEndPoint(IPAddress.Loopback, targetPort), time ?? TimeProvider.System) { _from = new IPEndPoint(place, 0) };
 
     /// <summary>Starts a relay in front of a Unix socket.</summary>
     public static Relay To(string unixSocket, TimeProvider? time = null) =>
@@ -141,6 +149,7 @@ public sealed class Relay : IAsyncDisposable
 
             Socket target = NewSocket(_target);
             if (client.AddressFamily == AddressFamily.InterNetwork) client.NoDelay = true;
+            if (_from is not null) target.Bind(_from);
             try
             {
                 await target.ConnectAsync(_target, _end.Token);
@@ -171,7 +180,9 @@ public sealed class Relay : IAsyncDisposable
             {
                 TimeSpan delay = toTarget ? DelayToTarget : DelayFromTarget;
                 long due = _time.GetTimestamp() + (long)(delay.TotalSeconds * _time.TimestampFrequency);
-                await underway.Writer.WriteAsync((buffer.AsSpan(0, count).ToArray(), due));
+                byte[] piece = buffer.AsSpan(0, count).ToArray();
+                Tamper?.Invoke(piece, toTarget);
+                await underway.Writer.WriteAsync((piece, due));
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or ChannelClosedException)

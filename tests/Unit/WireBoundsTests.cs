@@ -290,6 +290,18 @@ public sealed class WireBoundsTests
     }
 
     [Fact]
+    public async Task A_malformed_answer_closes_where_one_is_awaited()
+    {
+        await using WireSite site = new();
+        WireChannel channel = await site.GreetAsync();
+        await site.Peer.SendAsync(0, FrameType.Data, "1205");
+        await site.ShouldLiveAsync();
+        channel.Send(new RequestMessage(1, 0, false, 0));
+        await site.Peer.SendAsync(0, FrameType.Data, "1205");
+        await site.ShouldRefuseAsync("an answer that cannot be read");
+    }
+
+    [Fact]
     public async Task A_malformed_feed_closes()
     {
         await using WireSite site = new();

@@ -30,6 +30,9 @@ internal static class ProtocolViolation
     public static void ThrowMalformedFeed() => Throw("malformed Feed");
 
     [DoesNotReturn]
+    public static void ThrowMalformedData() => Throw("an answer that cannot be read");
+
+    [DoesNotReturn]
     public static void ThrowFrameLength() => Throw("a frame length above 8 MiB, or one that does not end");
 
     [DoesNotReturn]

@@ -160,6 +160,9 @@ public sealed partial class WireConnection
                 await _handler.OnDataAsync(channel, proof!);
                 return;
             }
+
+            // Whoever answers a request so leaves a reader waiting: silence, but with a proof of who is to blame.
+            if (channel.RequestsInFlight > 0) ProtocolViolation.ThrowMalformedData();
         }
         else if (TryHandle(channel, remote, type, body.Span, out ValueTask handled))
         {

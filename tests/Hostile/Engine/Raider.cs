@@ -34,6 +34,7 @@ internal sealed class Raider : IAsyncDisposable
     private readonly Channel<HeardFrame> _heard = Channel.CreateUnbounded<HeardFrame>();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _leaving = new();
+    private readonly SemaphoreSlim _turn = new(1);
     private Task _listening = Task.CompletedTask;
     private long _received;
     private bool _listens;
@@ -106,6 +107,14 @@ internal sealed class Raider : IAsyncDisposable
     /// <summary>Ends the attacker's half of the stream.</summary>
     public void End() => _transport.Output.Complete();
 
+    /// <summary>Sends back what the program sends, until it has enough.</summary>
+    public async Task EchoAsync()
+    {
+        ReadResult read = await _transport.Input.ReadAsync();
+        await SendClearAsync(read.Buffer.ToArray());
+        _transport.Input.AdvanceTo(read.Buffer.Start);
+    }
+
     /// <summary>Begins to read what the program sends, without end.</summary>
     public void Listen()
     {
@@ -130,6 +139,13 @@ internal sealed class Raider : IAsyncDisposable
         {
             throw new TimeoutException($"{Name} heard no {type}: {(IsClosed ? "the program closed the connection" : "the program said nothing")}", e);
         }
+    }
+
+    /// <summary>Everything from now on until the end.</summary>
+    public IAsyncEnumerable<HeardFrame> HearAllAsync()
+    {
+        Listen();
+        return _heard.Reader.ReadAllAsync();
     }
 
     /// <summary>Waits until the program ends the connection; fails when that takes longer than the rule that was broken allows.</summary>
@@ -194,8 +210,10 @@ internal sealed class Raider : IAsyncDisposable
         }
     }
 
-    private static async Task TryAsync(Func<Task> send)
+    // What is enciphered first leaves first, whoever of the attacker's tasks sends it.
+    private async Task TryAsync(Func<Task> send)
     {
+        await _turn.WaitAsync();
         try
         {
             await send();
@@ -203,6 +221,10 @@ internal sealed class Raider : IAsyncDisposable
         catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or InvalidOperationException)
         {
             // The program has closed; the script asks for that by itself.
+        }
+        finally
+        {
+            _turn.Release();
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using DatFs.Crypto;
 using DatFs.Evidence;
 using FluentAssertions;
@@ -26,9 +25,7 @@ public sealed class ShareStage(Report report) : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _drive = await HonestDrive.CreateAsync();
-        _victim = Datmount.Start(_home, "share", _drive.Folder, "--listen", "127.0.0.1:0", "--no-discovery");
-        string line = await _victim.LineAsync("sharing dat://");
-        Port = int.Parse(line[(line.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture);
+        (_victim, Port) = await Sharing.StartAsync(_home, _drive.Folder);
         // What the first transfers leave in the program's pools is no script's doing.
         await Task.WhenAll(_drive.FetchAsync(Port), _drive.FetchAsync(Port));
     }
