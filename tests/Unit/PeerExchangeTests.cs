@@ -44,17 +44,21 @@ public sealed class PeerExchangeTests
         Site second = Open(owner, "192.0.2.4:3282");
         second.Swarm.Add(new PeerAddress("192.0.2.1", 3282));
         await ReplicaNode.UntilAsync(() => middle.Node.Replicator.Peers.Count(p => p.State == PeerState.Connected) == 2, "the second too");
+        await ReplicaNode.UntilAsync(() => Array.TrueForAll([first, middle, second], Heard), "each was told where the other listens");
 
-        for (int i = 0; i < 70 && !Met(); i++)
+        for (int i = 0; i < 600 && !Told().Any(a => a.Connected); i++)
         {
             _time.Advance(TimeSpan.FromSeconds(1));
             for (int turn = 0; turn < 50; turn++) await Task.Yield();
+            await ReplicaNode.UntilAsync(() => Told().All(a => a.State != DialState.Dialling), "no dial is cut short by the clock");
         }
 
-        await ReplicaNode.UntilAsync(Met, "they met");
+        Told().Should().Contain(a => a.Connected);
         await CloseAsync();
 
-        bool Met() => first.Swarm.Addresses.Concat(second.Swarm.Addresses).Any(a => a.NamedBy.Contains("exchange") && a.Connected);
+        bool Heard(Site site) => site.Swarm.Sources.Single().Status.Health == SourceHealth.Up;
+
+        IEnumerable<DialStatus> Told() => first.Swarm.Addresses.Concat(second.Swarm.Addresses).Where(a => a.NamedBy.Contains("exchange"));
     }
 
     [Fact]

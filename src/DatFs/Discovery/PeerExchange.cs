@@ -27,6 +27,9 @@ public sealed class PeerExchange : IPeerSource, IConnectionExtension
     /// <summary>Messages of a peer that come sooner after its last are ignored.</summary>
     public static readonly TimeSpan HearEvery = TimeSpan.FromSeconds(30);
 
+    /// <summary>A peer is not told again before this, so that however late a message was, the next is not ignored.</summary>
+    public static readonly TimeSpan TellAgainAfter = TimeSpan.FromSeconds(45);
+
     private const int EntrySize = 6;
 
     private readonly TimeProvider _time;
@@ -136,6 +139,7 @@ public sealed class PeerExchange : IPeerSource, IConnectionExtension
         lock (_gate)
         {
             if (_found is null || !_partners.TryGetValue(peer, out Partner? partner)) return;
+            if (partner.ToldAt is { } told && _time.GetElapsedTime(told) < TellAgainAfter) return;
             if (_port != 0 && !partner.KnowsOurs)
             {
                 partner.KnowsOurs = true;
@@ -152,6 +156,7 @@ public sealed class PeerExchange : IPeerSource, IConnectionExtension
             }
 
             partner.Knows.RemoveWhere(at => !_partners.Values.Any(known => at.Equals(known.Listens)));
+            if (count > 0) partner.ToldAt = _time.GetTimestamp();
         }
 
         if (count > 0 && peer.SendExtension(ExtensionName, message.AsSpan(0, count * EntrySize))) Volatile.Write(ref _announced, true);
@@ -176,6 +181,7 @@ public sealed class PeerExchange : IPeerSource, IConnectionExtension
 
         public bool KnowsOurs { get; set; }
         public long? HeardAt { get; set; }
+        public long? ToldAt { get; set; }
     }
 
     private sealed class Search(PeerExchange owner) : IPeerSearch
