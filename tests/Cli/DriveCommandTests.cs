@@ -183,7 +183,7 @@ public sealed class DriveCommandTests : IDisposable
         File.WriteAllText(script, $"#!/bin/sh\nexport XDG_DATA_HOME='{_home.Folder("data")}' XDG_RUNTIME_DIR='{_home.Folder("runtime")}'\nexec {string.Join(' ', Datmount.Program.Select(part => $"'{part}'"))} \"$@\"\n");
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(script, (UnixFileMode)0b111_101_101);
         System.Diagnostics.ProcessStartInfo start = new("/usr/bin/env") { RedirectStandardError = true };
-        foreach (string argument in (string[])["-i", "PATH=" + bin + ":/usr/bin:/bin", Helper, "dat://" + _key, mountpoint, "-o", $"rw,noauto,_netdev,x-systemd.automount,noexec,peer={Address(share)}", "-t", "fuse.datmount"])
+        foreach (string argument in (string[])["-i", "PATH=" + bin + ":/usr/bin:/bin", Helper, "dat://" + _key, mountpoint, "-o", $"rw,noauto,_netdev,x-systemd.automount,noexec,no_discovery,peer={Address(share)}", "-t", "fuse.datmount"])
             start.ArgumentList.Add(argument);
         using System.Diagnostics.Process mount = System.Diagnostics.Process.Start(start)!;
         string errors = await mount.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);

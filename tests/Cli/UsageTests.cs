@@ -25,6 +25,8 @@ public sealed class UsageTests : IDisposable
     [InlineData("share")]
     [InlineData("export")]
     [InlineData("status")]
+    [InlineData("peers")]
+    [InlineData("doctor")]
     [InlineData("discovery-server")]
     [InlineData("demo")]
     public async Task Every_command_has_help_with_an_example(string command)

@@ -3,7 +3,7 @@ using DatFs.Evidence;
 
 namespace DatMount.Discovery;
 
-/// <summary>discovery-swarm in a process of its own, which finds others by DNS servers only (tests/peers/swarm-peer.js).</summary>
+/// <summary>discovery-swarm in a process of its own, which finds others by DNS servers, or by multicast, only (tests/peers/swarm-peer.js).</summary>
 internal sealed class SwarmPeer : IAsyncDisposable
 {
     private readonly NodePeer _node;
@@ -24,6 +24,19 @@ internal sealed class SwarmPeer : IAsyncDisposable
         JsonElement listening = await node.DoAsync("listen");
         return new SwarmPeer(node) { Id = ok.GetProperty("id").GetString()!, Port = listening.GetProperty("port").GetInt32() };
     }
+
+    /// <summary>Starts a swarm in a network of the test's that knows multicast only.</summary>
+    public static async Task<SwarmPeer> StartInAsync(NetworkNamespace network)
+    {
+        NodePeer node = await NodePeer.StartInAsync(network, "swarm-peer.js");
+        JsonElement ok = await node.DoAsync("open", new { servers = Array.Empty<string>(), multicast = true });
+        JsonElement listening = await node.DoAsync("listen");
+        return new SwarmPeer(node) { Id = ok.GetProperty("id").GetString()!, Port = listening.GetProperty("port").GetInt32() };
+    }
+
+    /// <summary>It has heard of an address where a drive is to be had.</summary>
+    public Task HeardOfAsync(string key, string host, int port) =>
+        _node.EventAsync("peer", e => e.GetProperty("key").GetString() == key && e.GetProperty("host").GetString() == host && e.GetProperty("port").GetInt32() == port);
 
     public Task JoinAsync(string key) => _node.DoAsync("join", new { key });
 

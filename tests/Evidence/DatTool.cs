@@ -7,10 +7,12 @@ public sealed class DatTool : IAsyncDisposable
 {
     private readonly NodePeer _node;
 
-    private DatTool(NodePeer node, Relay relay, string key)
+    private readonly Relay? _relay;
+
+    private DatTool(NodePeer node, Relay? relay, string key)
     {
         _node = node;
-        Relay = relay;
+        _relay = relay;
         Key = key;
     }
 
@@ -18,7 +20,7 @@ public sealed class DatTool : IAsyncDisposable
     public string Key { get; }
 
     /// <summary>The line to the tool.</summary>
-    public Relay Relay { get; }
+    public Relay Relay => _relay ?? throw new InvalidOperationException("it is reached as everybody is");
 
     /// <summary>Where it is reached.</summary>
     public int Port => Relay.Port;
@@ -41,6 +43,32 @@ public sealed class DatTool : IAsyncDisposable
         }
     }
 
+    /// <summary>Shares a folder in a network of the test's, where the tool has to be found.</summary>
+    public static async Task<DatTool> ShareInAsync(NetworkNamespace network, string folder, string home)
+    {
+        Directory.CreateDirectory(home);
+        NodePeer node = await NodePeer.StartInAsync(network, "dat-tool.js");
+        try
+        {
+            JsonElement ok = await node.DoAsync("share", new { dir = folder, home });
+            return new DatTool(node, null, ok.GetProperty("key").GetString()!);
+        }
+        catch
+        {
+            await node.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Runs `dat clone` in a network of the test's, where the tool has to find who shares it.</summary>
+    public static async Task CloneInAsync(NetworkNamespace network, string key, string folder, string home)
+    {
+        Directory.CreateDirectory(home);
+        await using NodePeer node = await NodePeer.StartInAsync(network, "dat-tool.js");
+        JsonElement ok = await node.DoAsync("clone", new { key, dir = folder, home });
+        if (ok.GetProperty("code").GetInt32() != 0) throw new NodePeerException($"dat clone ended with {ok.GetProperty("code")}");
+    }
+
     /// <summary>Runs `dat clone` against a peer at a port on loopback, and completes when the tool has everything and ends.</summary>
     public static async Task CloneAsync(string key, int port, string folder, string home)
     {
@@ -55,7 +83,7 @@ public sealed class DatTool : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await Relay.DisposeAsync();
+        if (_relay is not null) await _relay.DisposeAsync();
         await _node.DisposeAsync();
     }
 }

@@ -6,7 +6,8 @@ namespace DatFs.Evidence;
 
 /// <summary>
 /// One run of the program as users get it: the ahead-of-time build in artifacts/bin, or the managed one where that was not built. Each test gives
-/// its own home and runtime folder, so that nothing of the machine's user is seen or touched.
+/// its own home and runtime folder, so that nothing of the machine's user is seen or touched, and is configured to ask no source for peers:
+/// a test that wants one names it.
 /// </summary>
 public sealed class Datmount : IAsyncDisposable
 {
@@ -55,13 +56,20 @@ public sealed class Datmount : IAsyncDisposable
 
     public static Datmount Start(TempFolder home, params string[] arguments) => Start(home, null, arguments);
 
-    public static Datmount Start(TempFolder home, string? input, string[] arguments)
+    public static Datmount Start(TempFolder home, string? input, string[] arguments) => Start(null, home, input, arguments);
+
+    /// <summary>Starts it in a network of the test's.</summary>
+    public static Datmount Start(NetworkNamespace? network, TempFolder home, string? input, string[] arguments)
     {
-        ProcessStartInfo start = new(Program[0]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
-        foreach (string argument in Program.Skip(1).Concat(arguments)) start.ArgumentList.Add(argument);
+        string[] words = [.. network?.Enter ?? [], .. Program, .. arguments];
+        ProcessStartInfo start = new(words[0]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        foreach (string word in words[1..]) start.ArgumentList.Add(word);
         start.Environment["HOME"] = home.Folder("home");
         start.Environment["XDG_DATA_HOME"] = home.Folder("data");
         start.Environment["XDG_STATE_HOME"] = home.Folder("state");
+        start.Environment["XDG_CONFIG_HOME"] = home.Folder("config");
+        string configuration = Path.Combine(home.Folder("config/datmount"), "config.json");
+        if (!File.Exists(configuration)) File.WriteAllText(configuration, """{"discovery": {"sources": []}}""");
         start.Environment["XDG_RUNTIME_DIR"] = home.Folder("runtime");
         Datmount run = new(Process.Start(start)!);
         if (input is not null) run._process.StandardInput.WriteLine(input);

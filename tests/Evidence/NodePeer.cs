@@ -48,6 +48,9 @@ public sealed partial class NodePeer : IAsyncDisposable
         StartAsync(["unshare", .. Environment.IsPrivilegedProcess ? Array.Empty<string>() : ["--map-root-user"], "--net", "sh", "-c",
             "ip link set lo up && ip link set lo multicast on && ip route add 224.0.0.0/4 dev lo && exec node \"$@\"", "node"], script, arguments);
 
+    /// <summary>As above, in a network of the test's.</summary>
+    public static Task<NodePeer> StartInAsync(NetworkNamespace network, string script, params string[] arguments) => StartAsync([.. network.Enter, "node"], script, arguments);
+
     private static async Task<NodePeer> StartAsync(string[] launcher, string script, string[] arguments)
     {
         if (!Directory.Exists(Path.Combine(PeersRoot, "node_modules")))

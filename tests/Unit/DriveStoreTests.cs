@@ -65,7 +65,7 @@ public sealed class DriveStoreTests : IDisposable
         DiscoveryKey key = ProofExchange.Key(1).PublicKey.ToDiscoveryKey();
         using DriveStore store = DriveStore.Open(_root.Path, key);
         store.Record.Should().BeNull();
-        foreach (byte[] damaged in (byte[][])[[], "{"u8.ToArray(), "[1]"u8.ToArray(), new byte[DriveJson.MaxBytes + 1]])
+        foreach (byte[] damaged in (byte[][])[[], "{"u8.ToArray(), "[1]"u8.ToArray(), new byte[JsonFile.MaxBytes + 1]])
         {
             File.WriteAllBytes(Path.Combine(store.Folder.DisplayName, "drive.json"), damaged);
             store.Record.Should().BeNull();

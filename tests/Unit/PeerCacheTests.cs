@@ -143,7 +143,7 @@ public sealed class PeerCacheTests
             await using PeerSources sources = new(life == 0 ? [lan] : [], new FakeNetwork(), _time);
             await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = _time });
             await using Swarm swarm = new(reader.Replicator, new SwarmOptions { Sources = sources, Cache = PeerCache.Open(_folder, _time), Dial = internet.From("10.0.0.1:1") });
-            swarm.Join(Topic);
+            swarm.Join(Topic, 0);
 
             (await reader.ReadAsync(1)).Should().Equal(ReplicaNode.Block(1));
 

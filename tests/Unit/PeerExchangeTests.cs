@@ -140,8 +140,8 @@ public sealed class PeerExchangeTests
     private Site Open(ReplicaNode owner, string address, params IPeerSource[] own)
     {
         ReplicaNode node = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = _time, Extensions = [PeerExchange.ExtensionName] });
-        Swarm swarm = new(node.Replicator, new SwarmOptions { Exchange = true, OwnSources = own, Port = IPEndPoint.Parse(address).Port, Dial = _internet.From(address.Split(':')[0] + ":50000"), Random = () => 0.5 });
-        swarm.Join(new SwarmTopic(owner.Feed.DiscoveryKey));
+        Swarm swarm = new(node.Replicator, new SwarmOptions { Exchange = true, OwnSources = own, Dial = _internet.From(address.Split(':')[0] + ":50000"), Random = () => 0.5 });
+        swarm.Join(new SwarmTopic(owner.Feed.DiscoveryKey), IPEndPoint.Parse(address).Port);
         _internet.Host(address, transport => swarm.RunAsync(transport, default));
         Site site = new(node, swarm);
         _open.Add(site);

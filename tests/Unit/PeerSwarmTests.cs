@@ -414,8 +414,8 @@ public sealed class PeerSwarmTests
     {
         PeerSources all = new(sources, network, _time);
         ReplicaNode node = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = _time });
-        Swarm swarm = new(node.Replicator, options with { Sources = all, Port = 3282, Dial = _internet.From(Us), Random = () => 0.5 });
-        swarm.Join(new SwarmTopic(owner.Feed.DiscoveryKey));
+        Swarm swarm = new(node.Replicator, options with { Sources = all, Dial = _internet.From(Us), Random = () => 0.5 });
+        swarm.Join(new SwarmTopic(owner.Feed.DiscoveryKey), 3282);
         return new Site(node, swarm, all);
     }
 

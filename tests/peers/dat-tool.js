@@ -6,9 +6,9 @@
 //
 // Commands (lib/control.js says how they travel):
 //   share {dir, home, socket}   runs `dat share dir` with that home folder => {key}; every connection to the Unix socket
-//                               becomes one to the tool's TCP port
+//                               becomes one to the tool's TCP port. Without a socket it is reached as everybody is
 //   clone {key, dir, home, socket}   runs `dat clone key dir`; the only peer it finds is behind the Unix socket
-//                               => {code} once the tool has everything and wants to exit
+//                               (without a socket it has to find one itself) => {code} once the tool has everything and wants to exit
 
 require('./lib/native-crypto')
 const { serve } = require('./lib/control')
@@ -57,11 +57,16 @@ function findAt (port) {
   }
 }
 
+/** The only peer it finds is behind a Unix socket. */
+async function leadTo (socket) {
+  const bridge = net.createServer((inside) => carry(inside, net.connect(socket)))
+  await new Promise((resolve) => bridge.listen(0, '127.0.0.1', resolve))
+  findAt(bridge.address().port)
+}
+
 serve({
   async clone ({ key, dir, home, socket }) {
-    const bridge = net.createServer((inside) => carry(inside, net.connect(socket)))
-    await new Promise((resolve) => bridge.listen(0, '127.0.0.1', resolve))
-    findAt(bridge.address().port)
+    if (socket) await leadTo(socket)
     const exited = new Promise((resolve) => { process.exit = (code) => resolve({ code: code || 0 }) })
     runTool(home, 'clone', key, dir)
     return exited
@@ -72,12 +77,7 @@ serve({
     const keyFile = path.join(dir, '.dat', 'metadata.key')
     const key = await until(() => fs.existsSync(keyFile) && fs.statSync(keyFile).size === 32 && fs.readFileSync(keyFile).toString('hex'))
     await until(answers)
-    net.createServer((outside) => {
-      const inside = net.connect(port, '127.0.0.1')
-      outside.pipe(inside).pipe(outside)
-      outside.on('error', () => inside.destroy())
-      inside.on('error', () => outside.destroy())
-    }).listen(socket)
+    if (socket) net.createServer((outside) => carry(outside, net.connect(port, '127.0.0.1'))).listen(socket)
     return { key }
   }
 })

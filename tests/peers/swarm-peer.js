@@ -1,8 +1,8 @@
 'use strict'
-// discovery-swarm as the dat programs use it, with DNS servers as its only way to find anybody: no multicast, no DHT, no uTP.
+// discovery-swarm as the dat programs use it, with DNS servers, or multicast, as its only way to find anybody: no DHT, no uTP.
 //
 // Commands (lib/control.js says how they travel):
-//   open {servers: ["host:port"], interval?}   => {id}; interval: milliseconds between two rounds instead of a minute or more
+//   open {servers: ["host:port"], interval?, multicast?}   => {id}; interval: milliseconds between two rounds instead of a minute or more
 //   listen                        TCP on a free port of every interface => {port}
 //   join {key, announce?}, leave {key}         key: 64 hex digits of a discovery key
 //   close
@@ -14,9 +14,9 @@ const swarmOf = require('discovery-swarm')
 let swarm = null
 
 serve({
-  async open ({ servers, interval }) {
+  async open ({ servers, interval, multicast }) {
     swarm = swarmOf({
-      dns: { servers, domain: 'dat.local', multicast: false, interval },
+      dns: { servers, domain: 'dat.local', multicast: multicast === true, interval },
       dht: false,
       utp: false,
       hash: false

@@ -4,7 +4,7 @@ namespace DatFs.Discovery;
 /// The sources that the drives of a process share, and what makes them ask again at once (discovery.md §10 point 10): the machine's
 /// network changed, the machine woke from sleep, or every source is being left alone because none answered.
 /// </summary>
-public sealed class PeerSources : IAsyncDisposable
+public sealed partial class PeerSources : IAsyncDisposable
 {
     /// <summary>How far the wall clock runs ahead of the monotonic one when the machine slept.</summary>
     public static readonly TimeSpan SleepGap = TimeSpan.FromSeconds(10);
@@ -19,6 +19,7 @@ public sealed class PeerSources : IAsyncDisposable
     public static readonly TimeSpan AllDownEvery = TimeSpan.FromSeconds(30);
 
     private readonly TimeProvider _time;
+    private IReadOnlyList<IAsyncDisposable> _owned = [];
     private readonly ITimer _look;
     private readonly ITimer _settle;
     private readonly long _start;
@@ -70,6 +71,7 @@ public sealed class PeerSources : IAsyncDisposable
         await _look.DisposeAsync();
         await _settle.DisposeAsync();
         await Task.WhenAll(All.Select(source => source.DisposeAsync().AsTask()));
+        foreach (IAsyncDisposable owned in _owned) await owned.DisposeAsync();
     }
 
     private void OnChanged()

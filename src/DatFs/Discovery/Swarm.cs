@@ -35,6 +35,7 @@ public sealed partial class Swarm : IAsyncDisposable
     private readonly List<SourceLane> _lanes = [];
     private readonly PeerExchange? _exchange;
     private readonly ITimer _timer;
+    private int _port;
     private bool _hadPeer;
     private long? _aloneAt;
     private bool _joined;
@@ -97,7 +98,9 @@ public sealed partial class Swarm : IAsyncDisposable
     }
 
     /// <summary>Looks for the drive's peers at every source and announces ours, until disposed. Once; waits for nothing.</summary>
-    public void Join(SwarmTopic topic)
+    /// <param name="topic">The drive.</param>
+    /// <param name="port">TCP port where we accept connections, which sources announce; 0 = we only look.</param>
+    public void Join(SwarmTopic topic, int port)
     {
         IEnumerable<IPeerSource> own = [.. _options.Cache is { } cache ? [cache] : (IPeerSource[])[], .. _options.OwnSources, .. _exchange is { } exchange ? [exchange] : (IPeerSource[])[]];
         SourceLane[] lanes = [.. (_options.Sources?.All ?? []).Concat(own).Select(source => new SourceLane(source.Name, source))];
@@ -106,12 +109,13 @@ public sealed partial class Swarm : IAsyncDisposable
             ObjectDisposedException.ThrowIf(_stopping.IsCancellationRequested, this);
             if (_joined) throw new DatException(DatError.Invalid, "the swarm has joined its sources already");
             _joined = true;
+            _port = port;
             _lanes.AddRange(lanes);
         }
 
         foreach (SourceLane lane in lanes)
         {
-            IPeerSearch search = lane.Source!.Join(topic, _options.Port, sighting => Sighted(lane, sighting));
+            IPeerSearch search = lane.Source!.Join(topic, port, sighting => Sighted(lane, sighting));
             lock (_gate) lane.Search = search;
         }
     }
@@ -189,7 +193,7 @@ public sealed partial class Swarm : IAsyncDisposable
         if (_options.Sources?.Network is { } network)
         {
             if (_options.OnLinkOnly && !network.IsOnLink(address.Address)) return;
-            if (address.Port == _options.Port && network.IsOurs(address.Address)) return;
+            if (address.Port == _port && network.IsOurs(address.Address)) return;
         }
 
         lock (_gate)

@@ -18,9 +18,6 @@ public sealed record SwarmOptions
     /// <summary>Tell peers of each other (discovery.md §10 point 7). The replicator's options must list <see cref="PeerExchange.ExtensionName"/>.</summary>
     public bool Exchange { get; init; }
 
-    /// <summary>TCP port where we accept connections, which sources announce; 0 = we only look.</summary>
-    public int Port { get; init; }
-
     /// <summary>Dial and accept only what is reached without a router, but for addresses that are added.</summary>
     public bool OnLinkOnly { get; init; }
 

@@ -26,7 +26,7 @@ public sealed class DriveStore : IDisposable
     public IStorageFolder Drive => Folder.Folder("drive");
 
     /// <summary>What is noted about the drive; null = nothing yet, or nothing readable.</summary>
-    public DriveRecord? Record => DriveJson.Read(Folder, RecordName, DriveJson.Default.DriveRecord);
+    public DriveRecord? Record => JsonFile.Read(Folder, RecordName, DriveJson.Default.DriveRecord);
 
     /// <summary>The user's data folder for drives (command-line.md).</summary>
     public static string DefaultRoot() => DefaultRoot(
@@ -54,7 +54,7 @@ public sealed class DriveStore : IDisposable
             IRandomAccessFile held = folder.Open(LockName, FileUse.Exclusive)!;
             try
             {
-                DriveJson.Write(folder, HolderName, new DriveHolder(Environment.ProcessId, ProcessName, purpose), DriveJson.Default.DriveHolder);
+                JsonFile.Write(folder, HolderName, new DriveHolder(Environment.ProcessId, ProcessName, purpose), DriveJson.Default.DriveHolder);
                 return new DriveStore(folder, held);
             }
             catch
@@ -76,7 +76,7 @@ public sealed class DriveStore : IDisposable
     /// <summary>Notes what is known about the drive, durably.</summary>
     public void Write(DriveRecord record)
     {
-        if (Record != record) DriveJson.Write(Folder, RecordName, record, DriveJson.Default.DriveRecord);
+        if (Record != record) JsonFile.Write(Folder, RecordName, record, DriveJson.Default.DriveRecord);
     }
 
     /// <summary>Discovery keys of the drives kept under a root.</summary>
@@ -89,7 +89,7 @@ public sealed class DriveStore : IDisposable
 
     /// <summary>What is noted about a kept drive, without holding it.</summary>
     public static DriveRecord? RecordOf(string root, DiscoveryKey drive) =>
-        DriveJson.Read(new DiskFolder(Path.Combine(root, drive.ToHex())), RecordName, DriveJson.Default.DriveRecord);
+        JsonFile.Read(new DiskFolder(Path.Combine(root, drive.ToHex())), RecordName, DriveJson.Default.DriveRecord);
 
     /// <summary>The key of a kept drive, where its feeds are here or in the folder that is noted.</summary>
     public static FeedKey? KeyOf(string root, DiscoveryKey drive)
@@ -107,7 +107,7 @@ public sealed class DriveStore : IDisposable
     // Written right after the lock was taken: one that died without a successor is not mistaken for the holder.
     private static string DescribeHolder(DiskFolder folder)
     {
-        if (DriveJson.Read(folder, HolderName, DriveJson.Default.DriveHolder) is not { } holder || !IsRunning(holder.Pid)) return "another process";
+        if (JsonFile.Read(folder, HolderName, DriveJson.Default.DriveHolder) is not { } holder || !IsRunning(holder.Pid)) return "another process";
         string name = string.Concat(holder.Process.Where(c => !char.IsControl(c)));
         string purpose = holder.Purpose is { } noted ? ", " + string.Concat(noted.Where(c => !char.IsControl(c))) : "";
         return $"{name}{purpose} (pid {holder.Pid})";

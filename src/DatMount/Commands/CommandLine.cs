@@ -13,7 +13,7 @@ internal static class CommandLine
         Mounts a Dat archive as a folder: live, fetched as it is read, every byte verified, every old version a directory.
 
         Examples:
-          datmount dat://<key> /mnt/dat --peer 192.0.2.7:3282
+          datmount dat://<key> /mnt/dat
           datmount ~/my-dat-folder /mnt/dat --offline
           datmount demo
         """;
@@ -28,6 +28,8 @@ internal static class CommandLine
         root.Add(ShareCommand.Create());
         root.Add(ExportCommand.Create());
         root.Add(StatusCommand.Create());
+        root.Add(PeersCommand.Create());
+        root.Add(DoctorCommand.Create());
         root.Add(DiscoveryServerCommand.Create());
         root.Add(DemoCommand.Create());
         return root;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using DatFs.Discovery.Dns;
 using DatFs.Replication;
 using DatMount.Hosting;
 
@@ -21,9 +22,28 @@ internal sealed class DriveOptions
         HelpName = "host:port",
     };
 
+    private readonly Option<string?> _discovery = new("--discovery")
+    {
+        Description = "Find peers by these only: lan (mDNS; nothing leaves the link), dns (servers of --server and the configuration), dht. All unless configured.",
+        HelpName = "lan,dns,dht",
+    };
+
     private readonly Option<bool> _noDiscovery = new("--no-discovery")
     {
         Description = "Stay silent on the network but for --peer and --listen.",
+    };
+
+    private readonly Option<string[]> _servers = new("--server")
+    {
+        Description = "Ask this DNS discovery server, beside those configured; may be given several times.",
+        HelpName = "host[:port]",
+        DefaultValueFactory = _ => [],
+    };
+
+    private readonly Option<string?> _config = new("--config")
+    {
+        Description = $"Read this configuration file instead of {Configuration.DefaultPath}.",
+        HelpName = "file",
     };
 
     private readonly Option<string?> _storage = new("--storage")
@@ -58,7 +78,16 @@ internal sealed class DriveOptions
             if (!Duration.TryParse(result.GetValueOrDefault<string>() ?? "", out _))
                 result.AddError("--io-timeout takes a time such as 30s, 2m or 0.");
         });
-        foreach (Option option in (Option[])[_peers, _listen, _noDiscovery, _storage, _offline, _ioTimeout, _verbose]) command.Add(option);
+        _servers.Validators.Add(result =>
+        {
+            foreach (string text in result.GetValueOrDefault<string[]>() ?? [])
+                if (!DnsServerAddress.TryParse(text, out _)) result.AddError($"'{text}' is no server; write host, host:port or host:port,secondary.");
+        });
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(_noDiscovery) && result.GetValue(_discovery) is not null) result.AddError("--discovery and --no-discovery contradict each other.");
+        });
+        foreach (Option option in (Option[])[_peers, _listen, _discovery, _noDiscovery, _servers, _config, _storage, _offline, _ioTimeout, _verbose]) command.Add(option);
     }
 
     public DriveSettings Read(ParseResult parsed)
@@ -68,13 +97,17 @@ internal sealed class DriveOptions
         {
             Peers = [.. (parsed.GetValue(_peers) ?? []).Select(Parsed)],
             Listen = parsed.GetValue(_listen) is { } listen ? Parsed(listen) : null,
-            NoDiscovery = parsed.GetValue(_noDiscovery),
+            Discovery = parsed.GetValue(_noDiscovery) ? [] : parsed.GetValue(_discovery)?.Split(','),
+            Servers = [.. (parsed.GetValue(_servers) ?? []).Select(Server)],
+            ConfigurationFile = parsed.GetValue(_config) is { } file ? Path.GetFullPath(file) : null,
             StorageRoot = parsed.GetValue(_storage) is { } storage ? Path.GetFullPath(storage) : null,
             Offline = parsed.GetValue(_offline),
             IoTimeout = ioTimeout,
             Verbose = parsed.GetValue(_verbose),
         };
     }
+
+    private static DnsServerAddress Server(string text) => DnsServerAddress.TryParse(text, out DnsServerAddress server) ? server : default;
 
     private static PeerAddress Parsed(string text) => Address.TryParse(text, out PeerAddress address) ? address : default;
 

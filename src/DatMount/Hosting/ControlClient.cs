@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Net.Sockets;
+using DatFs.Replication;
+using DatMount.Commands;
 
 namespace DatMount.Hosting;
 
@@ -28,6 +30,14 @@ internal static class ControlClient
         using HttpClient http = Connect(socket, TimeSpan.FromSeconds(60));
         using HttpResponseMessage answer = await http.PostAsJsonAsync("http://datmount/unmount", new UnmountRequest(lazy), ControlJson.Default.UnmountRequest, ct);
         return await answer.Content.ReadFromJsonAsync(ControlJson.Default.UnmountReply, ct) ?? new UnmountReply(false, "the process gave no answer");
+    }
+
+    /// <summary>Makes a process connect to one more address.</summary>
+    public static async Task AddPeerAsync(string socket, PeerAddress peer, CancellationToken ct)
+    {
+        using HttpClient http = Connect(socket, s_patience);
+        using HttpResponseMessage answer = await http.PostAsJsonAsync("http://datmount/peers", new AddPeerRequest(peer.ToString()), ControlJson.Default.AddPeerRequest, ct);
+        if (!answer.IsSuccessStatusCode) throw new CommandException(ExitCode.Failed, $"the process did not take {peer}: {await answer.Content.ReadAsStringAsync(ct)}");
     }
 
     private static async Task<DriveReport?> ReportAsync(string socket, CancellationToken ct)

@@ -1,4 +1,6 @@
+using DatFs.Replication;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -6,7 +8,7 @@ namespace DatMount.Hosting;
 
 /// <summary>
 /// The control endpoint of this process: HTTP with JSON on a Unix socket of mode 0600 in the user's runtime folder.
-/// GET /status answers a <see cref="DriveReport"/>, POST /unmount ends the activity.
+/// GET /status answers a <see cref="DriveReport"/>, POST /peers connects to one more address, POST /unmount ends the activity.
 /// </summary>
 internal static class ControlEndpoint
 {
@@ -29,6 +31,9 @@ internal static class ControlEndpoint
     public static void Map(WebApplication web, IActivity activity)
     {
         web.MapGet("/status", activity.Report);
+        web.MapPost("/peers", (AddPeerRequest request) => PeerAddress.TryParse(request.Address, out PeerAddress address) && activity.AddPeer(address)
+            ? Results.Ok()
+            : Results.BadRequest("no drive is open yet, or the address is not host:port"));
         web.MapPost("/unmount", (UnmountRequest request, CancellationToken ct) => activity.StopAsync(request.Lazy, ct));
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using DatFs.Discovery;
 
 namespace DatMount.Hosting;
 
@@ -7,6 +8,20 @@ internal sealed record PeerReport(string Address, string State, long BytesReceiv
 
 /// <summary>An address that was dialled and did not answer.</summary>
 internal sealed record AddressReport(string Address, string LastError);
+
+/// <summary>A source of peers. Health is up, failing, down, unavailable or unknown; the round trip is in milliseconds.</summary>
+internal sealed record SourceHealthReport(string Kind, string Name, string Health, int Failures, DateTimeOffset? LastAnswer, double? RoundTrip, bool Announced, int Named, string? Problem, string? Remedy)
+{
+    public static SourceHealthReport Of(SourceReport source) => new(
+        source.Kind.ToString().ToLowerInvariant(), source.Name, source.Status.Health.ToString().ToLowerInvariant(), source.Status.Failures, source.Status.LastAnswer,
+        source.Status.RoundTrip?.TotalMilliseconds, source.Announced, source.Named, source.Status.Problem, source.Status.Remedy);
+}
+
+/// <summary>An address that was named: who named it, how far it is, why it failed last, and in how many seconds it is dialled again.</summary>
+internal sealed record DialReport(string Address, IReadOnlyList<string> NamedBy, string State, int Attempts, string? LastError, double? Rest);
+
+/// <summary>The body of POST /peers.</summary>
+internal sealed record AddPeerRequest(string Address);
 
 /// <summary>What one process is doing with one drive; the answer of GET /status and of "datmount status --json".</summary>
 internal sealed record DriveReport(
@@ -32,6 +47,12 @@ internal sealed record DriveReport(
 {
     /// <summary>Why the drive cannot be written here, where that needs a reason.</summary>
     public string? ReadOnlyBecause { get; init; }
+
+    /// <summary>Where peers are looked for.</summary>
+    public IReadOnlyList<SourceHealthReport> Sources { get; init; } = [];
+
+    /// <summary>Every address that was named.</summary>
+    public IReadOnlyList<DialReport> Addresses { get; init; } = [];
 }
 
 /// <summary>The body of POST /unmount.</summary>
@@ -46,4 +67,6 @@ internal sealed record UnmountReply(bool Done, string Message);
 [JsonSerializable(typeof(List<DriveReport>))]
 [JsonSerializable(typeof(UnmountRequest))]
 [JsonSerializable(typeof(UnmountReply))]
+[JsonSerializable(typeof(AddPeerRequest))]
+[JsonSerializable(typeof(DoctorReport))]
 internal sealed partial class ControlJson : JsonSerializerContext;

@@ -49,7 +49,7 @@ internal sealed class Demo : IAsyncDisposable
         {
             Drive = writer.Key.ToHex(),
             Mountpoint = place,
-            Settings = new DriveSettings { Peers = [new PeerAddress(IPAddress.Loopback.ToString(), listener.LocalEndPoint.Port)], StorageRoot = Path.Combine(folder, "reader") },
+            Settings = new DriveSettings { Peers = [new PeerAddress(IPAddress.Loopback.ToString(), listener.LocalEndPoint.Port)], Discovery = [], StorageRoot = Path.Combine(folder, "reader") },
         }, TimeProvider.System, NullLoggerFactory.Instance);
         Demo demo = new(folder, place, writer, peer, listener, mount);
         try

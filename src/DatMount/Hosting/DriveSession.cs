@@ -1,4 +1,3 @@
-using System.Net;
 using DatFs;
 using DatFs.Discovery;
 using DatFs.Drives;
@@ -16,17 +15,16 @@ internal sealed class DriveSession : IAsyncDisposable
     private readonly DriveSettings _settings;
     private readonly TimeProvider _time;
     private readonly Replicator _replicator;
-    private readonly Swarm _swarm;
-    private PeerListener? _listener;
+    private readonly PeerFinding _peers;
 
-    private DriveSession(DriveReference reference, IDrive drive, DriveSettings settings, TimeProvider time, Replicator replicator, Swarm swarm)
+    private DriveSession(DriveReference reference, IDrive drive, DriveSettings settings, TimeProvider time, Replicator replicator, PeerFinding peers)
     {
         Reference = reference;
         Drive = drive;
         _settings = settings;
         _time = time;
         _replicator = replicator;
-        _swarm = swarm;
+        _peers = peers;
     }
 
     /// <summary>What the user named.</summary>
@@ -40,8 +38,11 @@ internal sealed class DriveSession : IAsyncDisposable
     /// <summary>The user's own folder that the drive is read from; null when all of it is kept here.</summary>
     public string? Folder => Reference.Folder ?? DriveStore.RecordOf(StorageFolder, Drive.Key.ToDiscoveryKey())?.Folder;
 
+    /// <summary>How it meets its peers.</summary>
+    public PeerFinding Peers => _peers;
+
     /// <summary>Where peers can reach us, null when we do not listen.</summary>
-    public string? Listening => _listener?.LocalEndPoint.ToString();
+    public string? Listening => _peers.Listening?.ToString();
 
     /// <summary>The drive as typed; "-" takes it from standard input, so that no link shows in the process list or the shell's history.</summary>
     public static string ReadReference(string typed)
@@ -55,7 +56,16 @@ internal sealed class DriveSession : IAsyncDisposable
     public static async Task<DriveSession> OpenAsync(string reference, string purpose, DriveSettings settings, TimeProvider time, ILoggerFactory loggers, CancellationToken ct)
     {
         TimeSpan patience = settings.IoTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : settings.IoTimeout;
-        Replicator replicator = new(new ReplicatorOptions { Time = time, Log = loggers.CreateLogger("datmount.peers"), OfflineAfter = patience, FetchTimeout = patience });
+        DiscoverySettings discovery = settings.FindPeers();
+        ILogger log = loggers.CreateLogger("datmount.peers");
+        Replicator replicator = new(new ReplicatorOptions
+        {
+            Time = time,
+            Log = log,
+            OfflineAfter = patience,
+            FetchTimeout = patience,
+            Extensions = discovery.Any ? [PeerExchange.ExtensionName] : [],
+        });
         try
         {
             DriveReference named = DriveReference.Parse(ReadReference(reference));
@@ -64,21 +74,19 @@ internal sealed class DriveSession : IAsyncDisposable
                 StorageRoot = settings.StorageRoot,
                 Network = replicator,
                 // Nobody is waited for who cannot come.
-                Offline = settings.Offline || (settings.Peers.Count == 0 && settings.Listen is null),
+                Offline = settings.Offline || (settings.Peers.Count == 0 && settings.Listen is null && !discovery.Any),
                 Purpose = purpose,
                 Log = loggers.CreateLogger("datmount.drive"),
                 Time = time,
             }, ct);
-            Swarm swarm = new(replicator);
-            DriveSession session = new(named, drive, settings, time, replicator, swarm);
             try
             {
-                await session.ConnectAsync(loggers, ct);
-                return session;
+                PeerFinding peers = await PeerFinding.StartAsync(replicator, drive.Key.ToDiscoveryKey(), settings, discovery, settings.StorageRoot ?? DriveStore.DefaultRoot(), time, log, ct);
+                return new DriveSession(named, drive, settings, time, replicator, peers);
             }
             catch
             {
-                await session.DisposeAsync();
+                await drive.DisposeAsync();
                 throw;
             }
         }
@@ -94,8 +102,8 @@ internal sealed class DriveSession : IAsyncDisposable
     {
         bool nothing = Drive.Live.Version == 0 && Drive.Status.MetadataLength == 0;
         if (nothing && _settings.Offline) throw new CommandException(ExitCode.NotFound, Explain());
-        if (nothing && _settings.Peers.Count == 0 && _listener is null)
-            throw new CommandException(ExitCode.NotFound, "nothing of this drive is stored here and no peer is known; name one with --peer host:port, or wait for one with --listen host:port");
+        if (nothing && _settings.Peers.Count == 0 && _peers.Listening is null)
+            throw new CommandException(ExitCode.NotFound, "nothing of this drive is stored here and no peer is known; leave out --no-discovery to look for some, name one with --peer host:port, or wait for one with --listen host:port");
         using CancellationTokenSource patience = _settings.IoTimeout == TimeSpan.Zero ? new() : new(_settings.IoTimeout, _time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(ct, patience.Token);
         try
@@ -128,9 +136,13 @@ internal sealed class DriveSession : IAsyncDisposable
             status.Version, status.MetadataLength, status.MetadataHeld, status.ContentLength, status.ContentHeld, status.ContentBytes, Listening,
             [.. peers.Where(peer => peer.State == PeerState.Connected).Select(peer =>
                 new PeerReport(peer.Address, "connected", peer.BytesReceived, peer.BytesSent, peer.ReceiveRate, peer.SendRate, peer.InFlight))],
-            [.. _swarm.Addresses.Where(dial => !dial.Connected && dial.LastError is not null).Select(dial => new AddressReport(dial.Address.ToString(), dial.LastError!))],
+            [.. _peers.Addresses.Where(dial => !dial.Connected && dial.LastError is not null).Select(dial => new AddressReport(dial.Address.ToString(), dial.LastError!))],
             Received, _replicator.Traffic.Sum(feed => feed.UploadedBytes), fileSystemRequests)
-        { ReadOnlyBecause = status.ReadOnlyBecause };
+        {
+            ReadOnlyBecause = status.ReadOnlyBecause,
+            Sources = [.. _peers.Sources.Select(SourceHealthReport.Of)],
+            Addresses = [.. _peers.Addresses.Select(dial => new DialReport(dial.Address.ToString(), dial.NamedBy, dial.State.ToString().ToLowerInvariant(), dial.Attempts, dial.LastError, dial.Rest?.TotalSeconds))],
+        };
     }
 
     /// <summary>Counts what arrives, so that a slow read that makes progress is told from one that stalls.</summary>
@@ -141,31 +153,20 @@ internal sealed class DriveSession : IAsyncDisposable
     /// <summary>True when a place is the folder that the drive is read from, or inside it.</summary>
     public bool ReadsFrom(string place) => Folder is { } folder && (place.TrimEnd('/') + "/").StartsWith(folder.TrimEnd('/') + "/", StringComparison.Ordinal);
 
-    private async Task ConnectAsync(ILoggerFactory loggers, CancellationToken ct)
-    {
-        if (_settings.Offline) return;
-        if (_settings.Listen is { } listen)
-        {
-            IPAddress[] found = await Dns.GetHostAddressesAsync(listen.Host, ct);
-            _listener = PeerListener.Start(new IPEndPoint(found[0], listen.Port), (transport, serving) => _swarm.RunAsync(transport, serving), _time, loggers.CreateLogger("datmount.peers"));
-        }
-
-        foreach (PeerAddress peer in _settings.Peers) _swarm.Add(peer);
-    }
-
     private string Explain()
     {
         if (_settings.Offline) return "nothing of this drive is stored here; leave out --offline to fetch it";
-        if (_swarm.Explain() is { } why) return why + "; check the address and that the peer shares this drive";
+        if (_peers.Explain() is { } why) return why + "; check the address and that the peer shares this drive";
         return _replicator.AnyPeer
             ? "a peer is connected but does not send the drive's newest metadata; check the key, or ask the peer whether it has all of it"
-            : "no peer has connected in time; give it longer with --io-timeout, or name another with --peer host:port";
+            : _peers.Settings.Any
+                ? "no peer was found in time; check that somebody shares this drive now, look at 'datmount doctor' for the sources, or name a peer with --peer host:port"
+                : "no peer has connected in time; give it longer with --io-timeout, or name another with --peer host:port";
     }
 
     public async ValueTask DisposeAsync()
     {
-        if (_listener is not null) await _listener.DisposeAsync();
-        await _swarm.DisposeAsync();
+        await _peers.DisposeAsync();
         await _replicator.DisposeAsync();
         await Drive.DisposeAsync();
     }

@@ -1,4 +1,6 @@
+using DatFs.Discovery.Dns;
 using DatFs.Replication;
+using DatMount.Commands;
 
 namespace DatMount.Hosting;
 
@@ -9,7 +11,17 @@ internal sealed record DriveSettings
 
     public PeerAddress? Listen { get; init; }
 
-    public bool NoDiscovery { get; init; }
+    /// <summary>Accept peers also when no address for that was named and no source would tell of it.</summary>
+    public bool AlwaysListen { get; init; }
+
+    /// <summary>The user's choice of sources; null = what the configuration says, empty = none.</summary>
+    public IReadOnlyList<string>? Discovery { get; init; }
+
+    /// <summary>DNS discovery servers beside those of the configuration.</summary>
+    public IReadOnlyList<DnsServerAddress> Servers { get; init; } = [];
+
+    /// <summary>The configuration file; null = where it usually is.</summary>
+    public string? ConfigurationFile { get; init; }
 
     /// <summary>Null = the user's data folder.</summary>
     public string? StorageRoot { get; init; }
@@ -21,12 +33,29 @@ internal sealed record DriveSettings
 
     public bool Verbose { get; init; }
 
+    /// <summary>The command line and the configuration file put together; silent when everything stays on this machine.</summary>
+    /// <exception cref="CommandException">The configuration file cannot be used, or a source is not known.</exception>
+    public DiscoverySettings FindPeers()
+    {
+        if (Offline || Discovery is { Count: 0 }) return DiscoverySettings.None;
+        DiscoverySettings configured = Configuration.Discovery(ConfigurationFile);
+        configured = configured with { Servers = [.. configured.Servers, .. Servers] };
+        if (Discovery is null) return configured;
+        return configured.With(Discovery) ?? throw new CommandException(ExitCode.Usage, $"--discovery takes some of {string.Join(", ", DiscoverySettings.Names)}, separated by commas");
+    }
+
     /// <summary>The same settings as arguments, for the copy that goes to the background.</summary>
     public IEnumerable<string> ToArguments()
     {
         foreach (PeerAddress peer in Peers) foreach (string part in (string[])["--peer", peer.ToString()]) yield return part;
         if (Listen is { } listen) foreach (string part in (string[])["--listen", listen.ToString()]) yield return part;
-        if (NoDiscovery) yield return "--no-discovery";
+        if (Discovery is { } chosen)
+        {
+            yield return chosen.Count == 0 ? "--no-discovery" : "--discovery=" + string.Join(',', chosen);
+        }
+
+        foreach (DnsServerAddress server in Servers) foreach (string part in (string[])["--server", server.ToString()]) yield return part;
+        if (ConfigurationFile is { } file) foreach (string part in (string[])["--config", file]) yield return part;
         if (StorageRoot is { } root) foreach (string part in (string[])["--storage", root]) yield return part;
         if (Offline) yield return "--offline";
         yield return "--io-timeout";

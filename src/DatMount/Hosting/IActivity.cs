@@ -1,3 +1,5 @@
+using DatFs.Replication;
+
 namespace DatMount.Hosting;
 
 /// <summary>What one process is for: a drive that is mounted, or one that is only shared. Owned by <see cref="ActivityHost"/>.</summary>
@@ -14,6 +16,9 @@ internal interface IActivity : IAsyncDisposable
 
     /// <summary>Ends it in order. With <paramref name="lazy"/> what is still in use is detached instead of waited for.</summary>
     Task<UnmountReply> StopAsync(bool lazy, CancellationToken ct);
+
+    /// <summary>Connects to one more address and stays connected. False = there is no drive yet.</summary>
+    bool AddPeer(PeerAddress address);
 
     /// <summary>The facts of the moment; callable at any time from any thread.</summary>
     DriveReport Report();

@@ -1,4 +1,5 @@
 using DatFs.FileSystem;
+using DatFs.Replication;
 using DatMount.Commands;
 using DatMount.Platform.Fuse;
 using Microsoft.Extensions.Logging;
@@ -55,6 +56,12 @@ internal sealed class MountActivity(MountRequest request, TimeProvider time, ILo
         {
             _stopping.Release();
         }
+    }
+
+    public bool AddPeer(PeerAddress address)
+    {
+        _session?.Peers.Add(address);
+        return _session is not null;
     }
 
     public DriveReport Report() => _session is { } session

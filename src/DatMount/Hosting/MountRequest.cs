@@ -1,3 +1,4 @@
+using DatFs.Discovery.Dns;
 using DatFs.Replication;
 using DatMount.Commands;
 using DatMount.Platform.Fuse;
@@ -42,7 +43,11 @@ internal sealed record MountRequest
         "peer" => this with { Settings = Settings with { Peers = [.. Settings.Peers, Parsed(name, value)] } },
         "listen" => this with { Settings = Settings with { Listen = Parsed(name, value) } },
         "storage" => this with { Settings = Settings with { StorageRoot = Path.GetFullPath(value) } },
-        "no-discovery" => this with { Settings = Settings with { NoDiscovery = true } },
+        // A comma would end the option: "discovery=lan:dns".
+        "discovery" => this with { Settings = Settings with { Discovery = value.Split(':') } },
+        "no-discovery" => this with { Settings = Settings with { Discovery = [] } },
+        "server" => this with { Settings = Settings with { Servers = [.. Settings.Servers, Server(name, value)] } },
+        "config" => this with { Settings = Settings with { ConfigurationFile = Path.GetFullPath(value) } },
         "offline" => this with { Settings = Settings with { Offline = true } },
         "io-timeout" => this with { Settings = Settings with { IoTimeout = Time(name, value) } },
         "version" => this with { Version = value },
@@ -84,6 +89,9 @@ internal sealed record MountRequest
 
     private static PeerAddress Parsed(string option, string value) =>
         Address.TryParse(value, out PeerAddress address) ? address : throw Wrong(option, "takes host:port");
+
+    private static DnsServerAddress Server(string option, string value) =>
+        DnsServerAddress.TryParse(value, out DnsServerAddress address) ? address : throw Wrong(option, "takes host or host:port");
 
     private static CommandException Wrong(string option, string why) => new(ExitCode.Usage, $"mount option '{option}' {why}");
 }

@@ -1,3 +1,4 @@
+using DatFs.Replication;
 using Microsoft.Extensions.Logging;
 
 namespace DatMount.Hosting;
@@ -20,6 +21,12 @@ internal sealed class ShareActivity(string reference, DriveSettings settings, IL
     {
         _ended.TrySetResult();
         return Task.FromResult(new UnmountReply(true, "no longer shared"));
+    }
+
+    public bool AddPeer(PeerAddress address)
+    {
+        _session?.Peers.Add(address);
+        return _session is not null;
     }
 
     public DriveReport Report() => _session is { } session

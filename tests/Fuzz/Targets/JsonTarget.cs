@@ -65,9 +65,9 @@ internal sealed class JsonTarget : IFuzzTarget
     {
         MemoryFolder folder = new();
         using (IRandomAccessFile file = folder.Open("note", FileUse.ReadWrite)!) file.Write(0, text);
-        if (DriveJson.Read(folder, "note", type) is not { } note) return;
-        DriveJson.Write(folder, "again", note, type);
-        Oracle.Equal(DriveJson.Read(folder, "again", type), note, "a note written and read");
+        if (JsonFile.Read(folder, "note", type) is not { } note) return;
+        JsonFile.Write(folder, "again", note, type);
+        Oracle.Equal(JsonFile.Read(folder, "again", type), note, "a note written and read");
     }
 
     private static void Message<T>(ReadOnlySpan<byte> text, JsonTypeInfo<T> type)
