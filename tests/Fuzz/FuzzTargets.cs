@@ -18,6 +18,7 @@ internal static class FuzzTargets
         () => new ProofTarget(),
         () => new DigestTarget(),
         () => new NodeTarget(),
+        () => new EntryTarget(),
         () => new FeedTarget(),
         () => new DriveTarget(),
         () => new FuseTarget(),

@@ -24,7 +24,7 @@ public sealed class VectorUseTests
         string source = string.Concat(Directory.EnumerateFiles(Path.Combine(Vectors.TestsRoot, "Unit"), "*Tests.cs")
             .Concat(Directory.EnumerateFiles(Path.Combine(Vectors.TestsRoot, "Unit"), "*Recorded*.cs"))
             .Where(path => !path.EndsWith($"{nameof(VectorUseTests)}.cs", StringComparison.Ordinal)).Select(File.ReadAllText));
-        foreach (string folder in (string[])["hypercore", "hypercore/feeds", "hyperdrive", "wire"])
+        foreach (string folder in (string[])["hypercore", "hypercore/feeds", "hyperdrive", "hyperdb", "wire"])
         {
             HashSet<string> enumerated = [.. s_enumerated.TryGetValue(folder, out Func<IEnumerable<string>>? names) ? names() : []];
             foreach (string path in Directory.EnumerateFileSystemEntries(Vectors.PathOf(folder)))

@@ -61,22 +61,10 @@ public sealed class SecretKey : IDisposable
         SignatureAlgorithm.Ed25519.Sign(_key, message, signature64[..Ed25519.SignatureSize]);
 
     /// <summary>The key pair of a hyperdrive's content feed, when this is the one of its metadata feed (hyperdrive.md §1.1).</summary>
-    public SecretKey DeriveContent()
-    {
-        Span<byte> seed = stackalloc byte[Size];
-        Span<byte> contentSeed = stackalloc byte[SeedSize];
-        try
-        {
-            CopyTo(seed);
-            Blake2b.DeriveKey(contentSeed, seed[..SeedSize], 1, "hyperdri"u8);
-            return FromSeed(contentSeed);
-        }
-        finally
-        {
-            CryptographicOperations.ZeroMemory(seed);
-            CryptographicOperations.ZeroMemory(contentSeed);
-        }
-    }
+    public SecretKey DeriveContent() => Derive("hyperdri"u8);
+
+    /// <summary>The key pair of a writer's content feed in a hyperdb, when this is the one of the writer's own feed (hyperdb-multiwriter.md §13).</summary>
+    public SecretKey DeriveDatabaseContent() => Derive("hyperdb1"u8);
 
     /// <summary>Writes the 64 bytes as they are stored. The caller wipes them.</summary>
     public void CopyTo(Span<byte> secret64)
@@ -87,6 +75,23 @@ public sealed class SecretKey : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _key.Dispose();
+
+    private SecretKey Derive(ReadOnlySpan<byte> context)
+    {
+        Span<byte> secret = stackalloc byte[Size];
+        Span<byte> seed = stackalloc byte[SeedSize];
+        try
+        {
+            CopyTo(secret);
+            Blake2b.DeriveKey(seed, secret[..SeedSize], 1, context);
+            return FromSeed(seed);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(secret);
+            CryptographicOperations.ZeroMemory(seed);
+        }
+    }
 
     /// <summary>Names the feed, never the secret.</summary>
     public override string ToString() => $"secret key of {PublicKey}";

@@ -46,4 +46,8 @@ internal static unsafe partial class Sodium
     [LibraryImport(Library)]
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
     public static partial int crypto_kdf_derive_from_key(byte* subkey, nuint subkeyLength, ulong subkeyId, byte* context, byte* key);
+
+    [LibraryImport(Library)]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial int crypto_shorthash(byte* output, byte* message, ulong messageLength, byte* key);
 }

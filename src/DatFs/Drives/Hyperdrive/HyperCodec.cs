@@ -106,6 +106,20 @@ internal static class HyperCodec
         return true;
     }
 
+    /// <summary>Which numbers of attributes are there at all, by field; of attributes that could be read.</summary>
+    public static bool[] StatFields(ReadOnlySpan<byte> bytes)
+    {
+        bool[] present = new bool[StatNumbers + 1];
+        FieldReader fields = new(bytes);
+        while (fields.Next())
+        {
+            if (fields.Field <= StatNumbers) present[fields.Field] = true;
+            if (!fields.Skip()) break;
+        }
+
+        return present;
+    }
+
     /// <summary>As the reference writes a file: all nine fields, even those that are zero.</summary>
     public static byte[] EncodeFileStat(HyperStat stat) => new Stat
     {
