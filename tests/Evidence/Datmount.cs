@@ -56,12 +56,15 @@ public sealed class Datmount : IAsyncDisposable
 
     public static Datmount Start(TempFolder home, params string[] arguments) => Start(home, null, arguments);
 
-    public static Datmount Start(TempFolder home, string? input, string[] arguments) => Start(null, home, input, arguments);
+    public static Datmount Start(TempFolder home, string? input, string[] arguments) => Start([], home, input, arguments);
 
     /// <summary>Starts it in a network of the test's.</summary>
-    public static Datmount Start(NetworkNamespace? network, TempFolder home, string? input, string[] arguments)
+    public static Datmount Start(NetworkNamespace? network, TempFolder home, string? input, string[] arguments) => Start(network?.Enter ?? [], home, input, arguments);
+
+    /// <summary>Starts it by way of another program.</summary>
+    public static Datmount Start(string[] launcher, TempFolder home, string? input, string[] arguments)
     {
-        string[] words = [.. network?.Enter ?? [], .. Program, .. arguments];
+        string[] words = [.. launcher, .. Program, .. arguments];
         ProcessStartInfo start = new(words[0]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         foreach (string word in words[1..]) start.ArgumentList.Add(word);
         start.Environment["HOME"] = home.Folder("home");

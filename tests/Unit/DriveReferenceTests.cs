@@ -1,3 +1,4 @@
+using DatFs.Crypto;
 using DatFs.Drives;
 using DatFs.Evidence;
 using FluentAssertions;
@@ -39,7 +40,9 @@ public sealed class DriveReferenceTests
     [InlineData("")]
     [InlineData("not a key")]
     [InlineData("-o")]
-    [InlineData("dat://example.org")]
+    [InlineData("dat://nodot")]
+    [InlineData("dat://exam ple.org")]
+    [InlineData("dat://example.org+label")]
     [InlineData(Key + "0")]
     [InlineData(Key + Key)]
     [InlineData("dat://" + Key + "+label")]
@@ -52,6 +55,20 @@ public sealed class DriveReferenceTests
     public void What_names_no_drive_is_refused_without_repeating_a_key(string text) =>
         FluentActions.Invoking(() => DriveReference.Parse(text)).Should().Throw<DatException>().Where(e => e.Error == DatError.Invalid)
             .And.Message.Should().NotContain(Key);
+
+    [Theory]
+    [InlineData("dat://example.org", null, "", null)]
+    [InlineData("DAT://Example.org+5/a%20b", 5L, "/a b", null)]
+    [InlineData("example.org", null, "", "example.org")]
+    [InlineData("example.org/pictures", null, "/pictures", null)]
+    [InlineData("bücher.example", null, "", "bücher.example")]
+    public void A_host_is_taken_as_a_name_to_look_up(string text, long? version, string path, string? kept)
+    {
+        DriveReference reference = DriveReference.Parse(text);
+        (reference.Host, reference.Key, reference.Version, reference.Name).Should().Be((text.Replace("dat://", "", StringComparison.OrdinalIgnoreCase).Split('/', '+')[0], null, version, kept));
+        reference.Path.Should().Be(path.Length == 0 ? DrivePath.Root : DrivePath.From(path));
+        reference.With(FeedKey.From(new byte[32])).Should().Match<DriveReference>(one => one.Host == null && one.Key != null && one.Version == version && one.Path == reference.Path);
+    }
 
     [Fact]
     public void An_existing_folder_is_a_folder_whatever_it_is_called()

@@ -62,6 +62,10 @@ public static class DriveOpener
         }
     }
 
+    /// <summary>True when a reference names a drive that is kept here, and nobody needs to be asked for its key.</summary>
+    public static bool IsKept(DriveReference reference, string root) =>
+        reference.Name is { } name && DriveStore.Kept(root).Any(drive => DriveStore.RecordOf(root, drive)?.Name == name && DriveStore.KeyOf(root, drive) is not null);
+
     // A drive that lives in a user's folder is not begun anew because it was named by its key.
     private static string? FolderOf(FeedKey key, DriveStore store) => store.Record?.Folder is { } folder && DriveFolder.KeyOf(new DiskFolder(folder)) == key ? folder : null;
 

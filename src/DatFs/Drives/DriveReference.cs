@@ -4,7 +4,7 @@ using DatFs.Crypto;
 namespace DatFs.Drives;
 
 /// <summary>
-/// A drive as a user names it (hyperdrive.md §6.5, §6.2): by key, by link, by the folder that holds it, or by the name of a kept drive or the
+/// A drive as a user names it (hyperdrive.md §6.5, §6.2): by key, by link, by a host's name, by the folder that holds it, or by the name of a kept drive or the
 /// beginning of its key. Links are read strictly; only a text that is nothing else is searched for a key, as the dat tool does.
 /// </summary>
 public sealed record DriveReference
@@ -14,6 +14,8 @@ public sealed record DriveReference
 
     /// <summary>Hexadecimal digits that name a kept drive, at least.</summary>
     public const int MinPrefix = 4;
+
+    private const int MaxHost = 253;
 
     // Shorter than what a mistyped link may have of a key.
     private const int MaxVersionShown = 20;
@@ -27,6 +29,9 @@ public sealed record DriveReference
 
     /// <summary>The key, when it was named.</summary>
     public FeedKey? Key { get; private init; }
+
+    /// <summary>The host of "dat://example.org", or of a bare name with a dot, which may also be that of a kept drive; to be looked up (DEP-0005).</summary>
+    public string? Host { get; private init; }
 
     /// <summary>The version of "dat://key+version".</summary>
     public long? Version { get; private init; }
@@ -49,13 +54,17 @@ public sealed record DriveReference
         if (TryParseLink(text, out DriveReference? link)) return link;
         if (Directory.Exists(text)) return new DriveReference { Folder = System.IO.Path.GetFullPath(text) };
         if (TryFindKey(text, out FeedKey found)) return new DriveReference { Key = found };
+        if (TryParseHost(text, out DriveReference host)) return host;
         if (text.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
-            throw new DatException(DatError.Invalid, "that link names no key: write dat:// and 64 hexadecimal digits; names of hosts are not looked up yet");
+            throw new DatException(DatError.Invalid, "that link names neither a key nor a host: write dat:// and 64 hexadecimal digits, or a name such as dat://example.org");
         if (!IsName(text))
             throw new DatException(DatError.Invalid, "that is no drive: name 64 hexadecimal digits, dat://<key>, an existing folder, or a kept drive by its name or the beginning of its key");
         bool isPrefix = text.Length is >= MinPrefix and < KeyDigits && text.All(char.IsAsciiHexDigit);
         return new DriveReference { Name = text, Prefix = isPrefix ? text.ToLowerInvariant() : null };
     }
+
+    /// <summary>The same with the key that its host stands for.</summary>
+    public DriveReference With(FeedKey key) => this with { Key = key, Host = null, Name = null, Prefix = null };
 
     /// <summary>True when a kept drive may be called so: letters, digits, '.', '_' and '-', so that it is never taken for anything else.</summary>
     public static bool IsName(string text) =>
@@ -73,6 +82,35 @@ public sealed record DriveReference
         ReadOnlySpan<char> path = slash < 0 ? [] : rest[slash..];
         ReadOnlySpan<char> version = slash < 0 ? rest : rest[..slash];
         link = new DriveReference { Key = key, Version = version.IsEmpty ? null : ParseVersion(version[1..]), Path = ParsePath(path) };
+        return true;
+    }
+
+    private static bool TryParseHost(string text, out DriveReference reference)
+    {
+        reference = null!;
+        bool isLink = text.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase);
+        ReadOnlySpan<char> rest = isLink ? text.AsSpan(Scheme.Length) : text;
+        int end = rest.IndexOfAny('+', '/');
+        ReadOnlySpan<char> host = end < 0 ? rest : rest[..end];
+        if (host.Length > MaxHost || !host.Contains('.') || host[0] is '.' or '-' || !IsHostText(host)) return false;
+        rest = end < 0 ? [] : rest[end..];
+        int slash = rest.IndexOf('/');
+        ReadOnlySpan<char> version = slash < 0 ? rest : rest[..slash];
+        string name = host.ToString();
+        reference = new DriveReference
+        {
+            Host = name,
+            Version = version.IsEmpty ? null : ParseVersion(version[1..]),
+            Path = ParsePath(slash < 0 ? [] : rest[slash..]),
+            Name = !isLink && end < 0 && IsName(name) ? name : null,
+        };
+        return true;
+    }
+
+    private static bool IsHostText(ReadOnlySpan<char> host)
+    {
+        foreach (char c in host)
+            if (!char.IsLetterOrDigit(c) && c is not ('.' or '-')) return false;
         return true;
     }
 

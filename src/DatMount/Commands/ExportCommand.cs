@@ -3,7 +3,6 @@ using System.Globalization;
 using DatFs.Drives;
 using DatMount.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using Spectre.Console;
 
 namespace DatMount.Commands;
@@ -25,7 +24,11 @@ internal static class ExportCommand
 
     private static async Task<int> RunAsync(string drive, string folder, string? version, DriveSettings settings, CancellationToken ct)
     {
-        using ILoggerFactory loggers = settings.Verbose ? LoggerFactory.Create(logging => logging.AddSimpleConsole().SetMinimumLevel(LogLevel.Debug)) : NullLoggerFactory.Instance;
+        using ILoggerFactory loggers = LoggerFactory.Create(logging =>
+        {
+            ActivityHost.ConfigureLogging(logging, settings.Verbose, quiet: false);
+            if (!settings.Verbose) logging.SetMinimumLevel(LogLevel.Warning);
+        });
         await using DriveSession session = await DriveSession.OpenAsync(drive, $"exported to {folder}", settings, TimeProvider.System, loggers, ct);
         if (session.ReadsFrom(folder)) throw new CommandException(ExitCode.Refused, $"{folder} is in {session.Folder}, which the drive is read from; export it somewhere else");
         IDriveView view = await session.ViewAsync(version, ct);

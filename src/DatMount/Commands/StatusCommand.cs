@@ -47,6 +47,7 @@ internal static class StatusCommand
         void Row(string name, string value) => table.AddRow(new Markup("[grey]" + name + "[/]"), new Text(TerminalText.Escape(value)));
         Row(report.Activity, report.Mountpoint ?? report.Listening ?? "");
         Row("drive", $"{report.DiscoveryKey[..8]} ({report.Format}, {(report.Writable ? "writable" : "read-only")}), process {report.ProcessId}");
+        if (report.Name is { } name) Row("name", report.NameProblem is { } problem ? $"{name}: {problem}" : name);
         if (report.ReadOnlyBecause is { } why) Row("read-only", why);
         Row("version", report.Ready ? report.Version.ToString(System.Globalization.CultureInfo.InvariantCulture) : "not known yet");
         Row("held", $"metadata {report.MetadataHeld}/{report.MetadataLength} blocks, content {report.ContentHeld}/{report.ContentLength} blocks of {TerminalText.Bytes(report.ContentBytes)}");

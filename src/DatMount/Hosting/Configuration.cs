@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using DatFs.Discovery;
 using DatFs.Discovery.Dns;
+using DatFs.Discovery.Names;
 using DatMount.Commands;
 
 namespace DatMount.Hosting;
@@ -24,16 +25,28 @@ internal static class Configuration
 
     /// <summary>Reads what a file says of discovery. A file that was not named need not be there.</summary>
     /// <exception cref="CommandException">Usage: it cannot be read, naming the line; NotFound: the named one is not there.</exception>
-    public static DiscoverySettings Discovery(string? path)
+    public static DiscoverySettings Discovery(string? path) => Resolve(Read(path)?.Discovery, path ?? DefaultPath);
+
+    /// <summary>Reads which name servers are asked for the drives of names.</summary>
+    /// <exception cref="CommandException">As above.</exception>
+    public static IReadOnlyList<Uri> NameServers(string? path)
     {
         string file = path ?? DefaultPath;
-        if (!File.Exists(file))
-            return path is null ? Resolve(null, file) : throw new CommandException(ExitCode.NotFound, $"there is no configuration file {file}");
+        if (Read(path)?.Names?.Servers is not { } servers) return NameOptions.PublicProviders;
+        return [.. servers.Select(text => Uri.TryCreate(text, UriKind.Absolute, out Uri? server) && server.Scheme == Uri.UriSchemeHttps && server.Query.Length == 0
+            ? server
+            : throw Wrong(file, $"names the name server '{text}'; write a URL such as https://dns.example.org/dns-query"))];
+    }
+
+    private static ConfigurationFile? Read(string? path)
+    {
+        string file = path ?? DefaultPath;
+        if (!File.Exists(file)) return path is null ? null : throw new CommandException(ExitCode.NotFound, $"there is no configuration file {file}");
         try
         {
             if (new FileInfo(file).Length > MaxBytes) throw Wrong(file, $"is larger than {MaxBytes} bytes");
             using FileStream stream = File.OpenRead(file);
-            return Resolve(JsonSerializer.Deserialize(stream, ConfigurationJson.Default.ConfigurationFile)?.Discovery, file);
+            return JsonSerializer.Deserialize(stream, ConfigurationJson.Default.ConfigurationFile);
         }
         catch (JsonException wrong)
         {
@@ -61,7 +74,11 @@ internal static class Configuration
 }
 
 /// <summary>The whole file; null stands for what it does not say.</summary>
-internal sealed record ConfigurationFile(DiscoveryConfiguration? Discovery);
+internal sealed record ConfigurationFile(DiscoveryConfiguration? Discovery, NamesConfiguration? Names);
+
+/// <summary>How names of hosts are looked up.</summary>
+/// <param name="Servers">Resolvers of DNS over HTTPS that answer in JSON; public ones when it is not said, only the host itself when it is empty.</param>
+internal sealed record NamesConfiguration(IReadOnlyList<string>? Servers);
 
 /// <summary>How peers are found.</summary>
 /// <param name="Sources">Some of lan, dns, dht; all when it is not said.</param>

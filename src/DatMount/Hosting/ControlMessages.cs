@@ -48,6 +48,12 @@ internal sealed record DriveReport(
     /// <summary>Why the drive cannot be written here, where that needs a reason.</summary>
     public string? ReadOnlyBecause { get; init; }
 
+    /// <summary>The host name by which the drive was named.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>What is wrong with the name: an old answer had to do, or it stands for another drive by now.</summary>
+    public string? NameProblem { get; init; }
+
     /// <summary>Where peers are looked for.</summary>
     public IReadOnlyList<SourceHealthReport> Sources { get; init; } = [];
 

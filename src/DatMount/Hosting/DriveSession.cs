@@ -16,8 +16,9 @@ internal sealed class DriveSession : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Replicator _replicator;
     private readonly PeerFinding _peers;
+    private readonly NameWatch? _name;
 
-    private DriveSession(DriveReference reference, IDrive drive, DriveSettings settings, TimeProvider time, Replicator replicator, PeerFinding peers)
+    private DriveSession(DriveReference reference, IDrive drive, DriveSettings settings, TimeProvider time, Replicator replicator, PeerFinding peers, NameWatch? name)
     {
         Reference = reference;
         Drive = drive;
@@ -25,6 +26,7 @@ internal sealed class DriveSession : IAsyncDisposable
         _time = time;
         _replicator = replicator;
         _peers = peers;
+        _name = name;
     }
 
     /// <summary>What the user named.</summary>
@@ -69,6 +71,8 @@ internal sealed class DriveSession : IAsyncDisposable
         try
         {
             DriveReference named = DriveReference.Parse(ReadReference(reference));
+            NameWatch? name = await NameWatch.ResolveAsync(named, settings, time, log, ct);
+            if (name is not null) named = named.With(name.Key);
             IDrive drive = await DriveOpener.OpenAsync(named, new DriveOpenOptions
             {
                 StorageRoot = settings.StorageRoot,
@@ -82,10 +86,11 @@ internal sealed class DriveSession : IAsyncDisposable
             try
             {
                 PeerFinding peers = await PeerFinding.StartAsync(replicator, drive.Key.ToDiscoveryKey(), settings, discovery, settings.StorageRoot ?? DriveStore.DefaultRoot(), time, log, ct);
-                return new DriveSession(named, drive, settings, time, replicator, peers);
+                return new DriveSession(named, drive, settings, time, replicator, peers, name);
             }
             catch
             {
+                name?.Dispose();
                 await drive.DisposeAsync();
                 throw;
             }
@@ -140,6 +145,8 @@ internal sealed class DriveSession : IAsyncDisposable
             Received, _replicator.Traffic.Sum(feed => feed.UploadedBytes), fileSystemRequests)
         {
             ReadOnlyBecause = status.ReadOnlyBecause,
+            Name = _name?.Name,
+            NameProblem = _name?.Problem,
             Sources = [.. _peers.Sources.Select(SourceHealthReport.Of)],
             Addresses = [.. _peers.Addresses.Select(dial => new DialReport(dial.Address.ToString(), dial.NamedBy, dial.State.ToString().ToLowerInvariant(), dial.Attempts, dial.LastError, dial.Rest?.TotalSeconds))],
         };
@@ -166,6 +173,7 @@ internal sealed class DriveSession : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        _name?.Dispose();
         await _peers.DisposeAsync();
         await _replicator.DisposeAsync();
         await Drive.DisposeAsync();

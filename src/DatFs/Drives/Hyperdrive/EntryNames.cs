@@ -22,14 +22,18 @@ internal static class EntryNames
         string extension = dot > 0 ? name[dot..] : "";
         string stem = dot > 0 ? name[..dot] : name;
         int room = MaxBytes - System.Text.Encoding.UTF8.GetByteCount(BesideMark + extension);
-        while (System.Text.Encoding.UTF8.GetByteCount(stem) > room)
-        {
-            if (stem.Length == 0) return null;
-            Rune.DecodeLastFromUtf16(stem, out _, out int last);
-            stem = stem[..^last];
-        }
-
+        if (room < 0) return null;
+        while (System.Text.Encoding.UTF8.GetByteCount(stem) > room) stem = Shortened(stem);
+        // What was cut off may have been the very mark.
+        if (stem + BesideMark + extension == name) stem = Shortened(stem);
         return stem.Length == 0 ? null : stem + BesideMark + extension;
+    }
+
+    private static string Shortened(string stem)
+    {
+        if (stem.Length == 0) return stem;
+        Rune.DecodeLastFromUtf16(stem, out _, out int last);
+        return stem[..^last];
     }
 
     /// <summary>Order of the bytes of the UTF-8 names, without making them: UTF-16 only differs in where it puts characters beyond U+FFFF.</summary>
