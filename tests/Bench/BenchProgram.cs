@@ -9,6 +9,7 @@ internal sealed record BenchSettings
     public long CloneBytes { get; init; } = 1L << 30;
     public int Files { get; init; } = 10_000;
     public int WalkFiles { get; init; } = 100_000;
+    public int Names { get; init; } = 100_000;
     public int Runs { get; init; } = 3;
 }
 
@@ -18,21 +19,23 @@ internal sealed record BenchSettings
 /// </summary>
 internal static class BenchProgram
 {
-    public static readonly string[] TableNames = ["limits", "clone", "files", "lazy", "mount"];
+    public static readonly string[] TableNames = ["limits", "clone", "files", "lazy", "mount", "discovery"];
 
     private const string Usage = """
-        packaging/bench [limits] [clone] [files] [lazy] [mount] [options]
+        packaging/bench [limits] [clone] [files] [lazy] [mount] [discovery] [options]
           limits   what the machine can do: BLAKE2b, XSalsa20, loopback, disk, and a receiver's work in one thread
           clone    one big file over loopback: Node to Node, Node to ours, ours to Node, ours to ours
           files    many files of 1 KiB, the same four ways
           lazy     round trips of single looks and reads over a slow line, from an empty store
           mount    reads and walks through the mount, beside bindfs and Node's fuse-native
+          discovery  a discovery server with many names under load, beside Node's
         Without a name all of them run; that takes about half an hour.
           --size N[K|M|G]   bytes of the big file (1G)
           --files N         number of small files to clone (10000)
           --walk N          number of files in the mount (100000); Node's has at most 60000
+          --names N         number of names at the discovery server (100000)
           --runs N          runs of each, the median counts (3)
-          --quick           64M, 1000 files, a walk of 5000, once: to see that everything works
+          --quick           64M, 1000 files, a walk of 5000, 5000 names, once: to see that everything works
         """;
 
     public static async Task<int> RunAsync(string[] arguments)
@@ -53,6 +56,7 @@ internal static class BenchProgram
                 "clone" => CloneBench.BigFileAsync(table, settings),
                 "files" => CloneBench.SmallFilesAsync(table, settings),
                 "lazy" => LazyBench.MeasureAsync(table, settings),
+                "discovery" => DiscoveryBench.MeasureAsync(table, settings),
                 _ => MountBench.MeasureAsync(table, settings),
             });
         }
@@ -69,11 +73,12 @@ internal static class BenchProgram
         {
             string word = arguments[i];
             if (TableNames.Contains(word)) tables.Add(word);
-            else if (word == "--quick") settings = settings with { CloneBytes = 64 << 20, Files = 1000, WalkFiles = 5000, Runs = 1 };
+            else if (word == "--quick") settings = settings with { CloneBytes = 64 << 20, Files = 1000, WalkFiles = 5000, Names = 5000, Runs = 1 };
             else if (i + 1 == arguments.Length || Amount(arguments[++i]) is not { } amount) return null;
             else if (word == "--size") settings = settings with { CloneBytes = amount };
             else if (word == "--files") settings = settings with { Files = checked((int)amount) };
             else if (word == "--walk") settings = settings with { WalkFiles = checked((int)amount) };
+            else if (word == "--names") settings = settings with { Names = checked((int)amount) };
             else if (word == "--runs") settings = settings with { Runs = checked((int)amount) };
             else return null;
         }
