@@ -16,8 +16,8 @@ public sealed class CrashPointTests
     private const int SampledLong = 40;
     private const int SampledOther = 40;
     private const int SampledOfStory = 25;
-    private const int AllStories = 1000;
-    private const int MaxOfStory = 200;
+    private const int AllStories = 200;
+    private const int MaxOfStory = 150;
 
     private static readonly string s_choice = Environment.GetEnvironmentVariable("DATMOUNT_CRASH_POINTS") ?? "";
     private static readonly bool s_all = s_choice == "all";
