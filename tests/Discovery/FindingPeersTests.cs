@@ -34,6 +34,18 @@ public sealed class FindingPeersTests : IDisposable
     }
 
     [Fact]
+    public async Task The_mainline_network_alone_is_enough()
+    {
+        await using DhtPeer first = await DhtPeer.StartAsync(), second = await DhtPeer.StartAsync(first.Address);
+        foreach (TempFolder home in (TempFolder[])[_owner, _reader])
+            File.WriteAllText(home.File("own.json"), $$"""{ "discovery": { "sources": ["dht"], "bootstrap": ["{{first.Address}}"] } }""");
+        await using Datmount share = Share("--config", _owner.File("own.json"));
+        await share.LineAsync("sharing");
+        await UntilAsync(_owner, one => one.GetProperty("sources").EnumerateArray().Any(source => source.GetProperty("name").GetString() == "dht" && source.GetProperty("announced").GetBoolean()));
+        await ExportAsync("--config", _reader.File("own.json"));
+    }
+
+    [Fact]
     public async Task The_address_of_last_time_is_enough_when_every_server_is_gone()
     {
         string listening;
@@ -103,6 +115,7 @@ public sealed class FindingPeersTests : IDisposable
     [InlineData("""{ "discovery": { "sorces": [] } }""", "sorces")]
     [InlineData("""{ "discovery": { "sources": ["wifi"] } }""", "lan, dns, dht")]
     [InlineData("""{ "discovery": { "servers": ["a b"] } }""", "a b")]
+    [InlineData("""{ "discovery": { "bootstrap": ["nowhere"] } }""", "nowhere")]
     [InlineData("""{ "discovery": { "domain": "one.two.three" } }""", "two labels")]
     public async Task A_configuration_that_is_wrong_is_refused_and_says_where(string text, string part)
     {

@@ -66,7 +66,9 @@ internal static class Configuration
         string domain = said?.Domain ?? SwarmTopic.DefaultDomain;
         if (domain.Split('.') is not [{ Length: > 0 and < 64 }, { Length: > 0 and < 64 }])
             throw Wrong(file, $"has the domain '{domain}'; a domain has two labels, such as {SwarmTopic.DefaultDomain}");
-        DiscoverySettings settings = new() { Servers = servers, Domain = domain };
+        foreach (string text in said?.Bootstrap ?? [])
+            if (!Address.TryParse(text, out _)) throw Wrong(file, $"names the bootstrap node '{text}'; write host:port");
+        DiscoverySettings settings = new() { Servers = servers, Bootstrap = said?.Bootstrap, Domain = domain };
         return settings.With(said?.Sources ?? DiscoverySettings.Names) ?? throw Wrong(file, $"names a source that is not one of {string.Join(", ", DiscoverySettings.Names)}");
     }
 
@@ -83,8 +85,9 @@ internal sealed record NamesConfiguration(IReadOnlyList<string>? Servers);
 /// <summary>How peers are found.</summary>
 /// <param name="Sources">Some of lan, dns, dht; all when it is not said.</param>
 /// <param name="Servers">DNS discovery servers: host, host:port or host:port,secondary.</param>
+/// <param name="Bootstrap">Nodes by which the mainline DHT is entered, host:port; the public ones when it is not said.</param>
 /// <param name="Domain">Two labels, at the end of all names in DNS and mDNS.</param>
-internal sealed record DiscoveryConfiguration(IReadOnlyList<string>? Sources, IReadOnlyList<string>? Servers, string? Domain);
+internal sealed record DiscoveryConfiguration(IReadOnlyList<string>? Sources, IReadOnlyList<string>? Servers, IReadOnlyList<string>? Bootstrap, string? Domain);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true,

@@ -20,6 +20,9 @@ internal sealed record DiscoverySettings
     /// <summary>DNS discovery servers; none is shipped.</summary>
     public IReadOnlyList<DnsServerAddress> Servers { get; init; } = [];
 
+    /// <summary>Nodes by which the mainline DHT is entered; null = the public network's.</summary>
+    public IReadOnlyList<string>? Bootstrap { get; init; }
+
     public string Domain { get; init; } = SwarmTopic.DefaultDomain;
 
     /// <summary>Something is asked for peers, so others are told of us too.</summary>

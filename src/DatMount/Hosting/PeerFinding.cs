@@ -60,9 +60,11 @@ internal sealed partial class PeerFinding : IAsyncDisposable
                 {
                     Lan = discovery.Lan,
                     Servers = discovery.Dns ? discovery.Servers : [],
+                    Dht = discovery.Dht,
+                    Bootstrap = discovery.Bootstrap,
                     Domain = discovery.Domain,
                     Local = UdpAddress(listener?.LocalEndPoint),
-                    State = new DiskFolder(storage),
+                    StateFolder = storage,
                     Time = time,
                 });
             }
