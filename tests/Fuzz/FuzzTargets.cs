@@ -25,6 +25,7 @@ internal static class FuzzTargets
         () => new TextTarget(),
         () => new JsonTarget(),
         () => new PeerTarget(),
+        () => new DiscoveryTarget(),
     ];
 
     public static IReadOnlyList<string> Names { get; } = [.. s_all.Select(create => create().Name)];

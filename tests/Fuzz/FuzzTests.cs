@@ -7,8 +7,9 @@ using Xunit;
 namespace DatMount.Fuzz;
 
 /// <summary>
-/// The short run of every target. DATMOUNT_FUZZ_SECONDS sets how long all of them take together, DATMOUNT_FUZZ_SEED repeats a run; the seed is
-/// printed, and so is the file of an input that fails.
+/// The short run of every target, with one seed, so that a change is judged by what it changes; packaging/fuzz searches on with seeds of its own.
+/// DATMOUNT_FUZZ_SECONDS sets how long all of them take together, DATMOUNT_FUZZ_SEED another seed; the seed is printed, and so is the file of an
+/// input that fails.
 /// </summary>
 public sealed class FuzzTests(ITestOutputHelper output)
 {
@@ -17,7 +18,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
 
     private static readonly ulong s_seed = Variable("DATMOUNT_FUZZ_SEED") is { } seed
         ? ulong.Parse(seed, CultureInfo.InvariantCulture)
-        : (ulong)Random.Shared.NextInt64();
+        : 2018;
 
     private static readonly double s_seconds = Variable("DATMOUNT_FUZZ_SECONDS") is { } seconds
         ? double.Parse(seconds, CultureInfo.InvariantCulture)

@@ -19,6 +19,7 @@ internal sealed class FeedRecovery
     private readonly StoredRoots _roots;
     private readonly bool _writer;
     private (long Block, long Offset) _next;
+    private bool _rebuilt;
 
     private FeedRecovery(FeedTree tree, bool writer)
     {
@@ -47,24 +48,10 @@ internal sealed class FeedRecovery
     {
         long implied = TreeLength.Implied(_tree);
         Claimed = implied;
-        bool isStatic = false;
-        long byteLength = 0;
-        long length = implied == 0 || IsWhole(implied, out byteLength, out isStatic) ? implied : -1;
-        if (!isStatic)
-        {
-            long from = length;
-            Forward(implied, ref length, ref byteLength);
-            if (length < 0)
-            {
-                Backward(implied, out length, out byteLength);
+        long length = Find(implied, out long byteLength, out bool isStatic);
 
-                // What the owner can rebuild behind the damage is theirs now, and not only when the feed is opened the next time.
-                if (_writer) Forward(length, ref length, ref byteLength);
-            }
-
-            if (length != from) Changed = true;
-        }
-
+        // A node that was repaired on the way may be all that a longer tree lacked.
+        if (_writer && (_rebuilt || _roots.Repaired) && Claimed > length) length = Find(implied, out byteLength, out isStatic);
         if (length == 0 && implied > 0 && _roots.Refuted)
             throw new DatException(DatError.Corrupt, $"The feed in {_store.Files.Folder.DisplayName} has {implied} blocks but no valid signature: it is damaged, or of another generation.");
 
@@ -80,6 +67,26 @@ internal sealed class FeedRecovery
 
         Changed |= _roots.Repaired;
         _tree.SetExtent(length, byteLength, isStatic || (length == 0 && !_writer));
+    }
+
+    private long Find(long implied, out long byteLength, out bool isStatic)
+    {
+        isStatic = false;
+        byteLength = 0;
+        long length = implied == 0 || IsWhole(implied, out byteLength, out isStatic) ? implied : -1;
+        if (isStatic) return length;
+        long from = length;
+        Forward(implied, ref length, ref byteLength);
+        if (length < 0)
+        {
+            Backward(implied, out length, out byteLength);
+
+            // What the owner can rebuild behind the damage is theirs now, and not only when the feed is opened the next time.
+            if (_writer) Forward(length, ref length, ref byteLength);
+        }
+
+        if (length != from) Changed = true;
+        return length;
     }
 
     private bool IsWhole(long length, out long byteLength, out bool isStatic)
@@ -151,7 +158,7 @@ internal sealed class FeedRecovery
         if (Grow(from, to, null) is not { } roots || !_roots.IsSigned(to, roots.Roots)) return false;
         foreach (TreeNode root in roots.Roots) byteLength += root.Size;
         Grow(from, to, _store.Tree);
-        return Changed = true;
+        return Changed = _rebuilt = true;
     }
 
     private RootStack? Grow(long from, long to, TreeFile? repair)

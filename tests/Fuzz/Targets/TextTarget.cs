@@ -94,7 +94,8 @@ internal sealed class TextTarget : IFuzzTarget
             return;
         }
 
-        int named = (reference.Key is null ? 0 : 1) + (reference.Folder is null ? 0 : 1) + (reference.Name is null ? 0 : 1);
+        // A bare host may also be the name of a kept drive.
+        int named = (reference.Key is null ? 0 : 1) + (reference.Folder is null ? 0 : 1) + (reference.Name is null && reference.Host is null ? 0 : 1);
         Oracle.Equal(named, 1, "ways in which a drive is named");
         Oracle.That(reference.Version is null or >= 0, "a version");
         if (reference.Key is { } key) Oracle.That(text.Contains(key.ToHex(), StringComparison.OrdinalIgnoreCase), "a key that was written there");
