@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using DatFs.Evidence;
 using FluentAssertions;
@@ -31,6 +33,27 @@ public sealed class FindingPeersTests : IDisposable
         JsonElement dns = report.GetProperty("sources").EnumerateArray().Single(source => source.GetProperty("kind").GetString() == "dns");
         (dns.GetProperty("health").GetString(), dns.GetProperty("name").GetString()).Should().Be(("up", "dns " + address));
         dns.GetProperty("roundTrip").GetDouble().Should().BePositive();
+    }
+
+    /// <summary>20 January 2018, with the kernel's sockets: one of two servers takes everything and says nothing.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_black_hole_beside_the_server_that_lives_stops_nothing(bool first)
+    {
+        using UdpClient hole = new(new IPEndPoint(IPAddress.Loopback, 0));
+        string swallowed = hole.Client.LocalEndPoint!.ToString()!;
+        await using Datmount server = Datmount.Start(_server, "discovery-server", "--listen", "127.0.0.1:0");
+        string address = (await server.LineAsync("discovery server on udp")).Split(' ')[^1];
+        string[] servers = first ? ["--server", swallowed, "--server", address] : ["--server", address, "--server", swallowed];
+        await using Datmount share = Share(["--discovery", "dns", .. servers]);
+        await share.LineAsync("sharing");
+        await ExportAsync(["--discovery", "dns", .. servers]);
+
+        JsonElement report = await UntilAsync(_owner, one => one.GetProperty("sources").EnumerateArray().Any(source => source.GetProperty("problem").ValueKind == JsonValueKind.String));
+        JsonElement[] sources = [.. report.GetProperty("sources").EnumerateArray().Where(source => source.GetProperty("kind").GetString() == "dns")];
+        sources.Single(source => source.GetProperty("name").GetString() == "dns " + swallowed).GetProperty("remedy").GetString().Should().Contain(swallowed);
+        sources.Single(source => source.GetProperty("name").GetString() == "dns " + address).GetProperty("announced").GetBoolean().Should().BeTrue();
     }
 
     [Fact]

@@ -17,6 +17,9 @@ public sealed class DatagramNetwork(TimeProvider time, int seed = 1)
     /// <summary>Time from sender to receiver.</summary>
     public TimeSpan Latency { get; set; } = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>Time to some receivers, where it is another.</summary>
+    public Func<IPEndPoint, TimeSpan?> LatencyTo { get; set; } = _ => null;
+
     /// <summary>Share of the datagrams that get lost, 0 to 1.</summary>
     public double Loss { get; set; }
 
@@ -54,7 +57,7 @@ public sealed class DatagramNetwork(TimeProvider time, int seed = 1)
             socket?.Handler?.Invoke(bytes, from);
             timer?.Dispose();
         }, null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        timer.Change(Latency, Timeout.InfiniteTimeSpan);
+        timer.Change(LatencyTo(to) ?? Latency, Timeout.InfiniteTimeSpan);
     }
 
     private sealed class DatagramSocket(DatagramNetwork network, IPEndPoint local) : IDatagramSocket

@@ -35,6 +35,8 @@ internal sealed class ScriptedDnsServer : IAsyncDisposable
         _socket.Send(new DnsMessage { Id = id, Flags = DnsMessage.QueryFlags, Additionals = [new DnsService(name, pushed.Address.ToString(), (ushort)pushed.Port)] }.ToBytes(), to);
     }
 
+    public void Send(byte[] datagram, IPEndPoint to) => _socket.Send(datagram, to);
+
     public ValueTask DisposeAsync() => _socket.DisposeAsync();
 
     private void Take(ReadOnlySpan<byte> datagram, IPEndPoint from)
