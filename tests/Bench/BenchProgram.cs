@@ -19,16 +19,17 @@ internal sealed record BenchSettings
 /// </summary>
 internal static class BenchProgram
 {
-    public static readonly string[] TableNames = ["limits", "clone", "files", "lazy", "mount", "discovery"];
+    public static readonly string[] TableNames = ["limits", "clone", "files", "lazy", "mount", "discovery", "join"];
 
     private const string Usage = """
-        packaging/bench [limits] [clone] [files] [lazy] [mount] [discovery] [options]
+        packaging/bench [limits] [clone] [files] [lazy] [mount] [discovery] [join] [options]
           limits   what the machine can do: BLAKE2b, XSalsa20, loopback, disk, and a receiver's work in one thread
           clone    one big file over loopback: Node to Node, Node to ours, ours to Node, ours to ours
           files    many files of 1 KiB, the same four ways
           lazy     round trips of single looks and reads over a slow line, from an empty store
           mount    reads and walks through the mount, beside bindfs and Node's fuse-native
-          discovery  a discovery server with many names under load, beside Node's
+          discovery a discovery server with many names under load, beside Node's
+          join      from a link to the first block, by each source of peers alone, beside Node's
         Without a name all of them run; that takes about half an hour.
           --size N[K|M|G]   bytes of the big file (1G)
           --files N         number of small files to clone (10000)
@@ -56,6 +57,7 @@ internal static class BenchProgram
                 "clone" => CloneBench.BigFileAsync(table, settings),
                 "files" => CloneBench.SmallFilesAsync(table, settings),
                 "lazy" => LazyBench.MeasureAsync(table, settings),
+                "join" => JoinBench.MeasureAsync(table),
                 "discovery" => DiscoveryBench.MeasureAsync(table, settings),
                 _ => MountBench.MeasureAsync(table, settings),
             });

@@ -1,8 +1,8 @@
 'use strict'
-// discovery-swarm as the dat programs use it, with DNS servers, or multicast, as its only way to find anybody: no DHT, no uTP.
+// discovery-swarm as the dat programs use it, with DNS servers, multicast or a DHT of the test's own, as its only way to find anybody: no uTP.
 //
 // Commands (lib/control.js says how they travel):
-//   open {servers: ["host:port"], interval?, multicast?}   => {id}; interval: milliseconds between two rounds instead of a minute or more
+//   open {servers: ["host:port"], interval?, multicast?, bootstrap?: ["host:port"]}   => {id}; interval: milliseconds between two rounds instead of a minute or more
 //   listen                        TCP on a free port of every interface => {port}
 //   join {key, announce?}, leave {key}         key: 64 hex digits of a discovery key
 //   close
@@ -14,10 +14,10 @@ const swarmOf = require('discovery-swarm')
 let swarm = null
 
 serve({
-  async open ({ servers, interval, multicast }) {
+  async open ({ servers, interval, multicast, bootstrap }) {
     swarm = swarmOf({
       dns: { servers, domain: 'dat.local', multicast: multicast === true, interval },
-      dht: false,
+      dht: bootstrap && bootstrap.length ? { bootstrap } : false,
       utp: false,
       hash: false
     })
