@@ -9,6 +9,7 @@ internal sealed record BenchSettings
     public long CloneBytes { get; init; } = 1L << 30;
     public int Files { get; init; } = 10_000;
     public int WalkFiles { get; init; } = 100_000;
+    public int ManyFiles { get; init; } = 200_000;
     public int Names { get; init; } = 100_000;
     public int Runs { get; init; } = 3;
 }
@@ -19,13 +20,15 @@ internal sealed record BenchSettings
 /// </summary>
 internal static class BenchProgram
 {
-    public static readonly string[] TableNames = ["limits", "clone", "files", "lazy", "mount", "discovery", "join"];
+    public static readonly string[] TableNames = ["limits", "clone", "far", "files", "many", "lazy", "mount", "discovery", "join"];
 
     private const string Usage = """
-        packaging/bench [limits] [clone] [files] [lazy] [mount] [discovery] [join] [options]
+        packaging/bench [limits] [clone] [far] [files] [many] [lazy] [mount] [discovery] [join] [options]
           limits   what the machine can do: BLAKE2b, XSalsa20, loopback, disk, and a receiver's work in one thread
           clone    one big file over loopback: Node to Node, Node to ours, ours to Node, ours to ours
+          far      the same through a relay, without delay and with 50 ms each way
           files    many files of 1 KiB, the same four ways
+          many     200,000 files between two of ours, and mounting them again
           lazy     round trips of single looks and reads over a slow line, from an empty store
           mount    reads and walks through the mount, beside bindfs and Node's fuse-native
           discovery a discovery server with many names under load, beside Node's
@@ -34,9 +37,10 @@ internal static class BenchProgram
           --size N[K|M|G]   bytes of the big file (1G)
           --files N         number of small files to clone (10000)
           --walk N          number of files in the mount (100000); Node's has at most 60000
+          --many N          number of files between two of ours (200000)
           --names N         number of names at the discovery server (100000)
           --runs N          runs of each, the median counts (3)
-          --quick           64M, 1000 files, a walk of 5000, 5000 names, once: to see that everything works
+          --quick           64M, 1000 files, a walk of 5000, 5000 files and names, once: to see that everything works
         """;
 
     public static async Task<int> RunAsync(string[] arguments)
@@ -55,6 +59,8 @@ internal static class BenchProgram
             {
                 "limits" => Limits.MeasureAsync(table, settings),
                 "clone" => CloneBench.BigFileAsync(table, settings),
+                "far" => FarBench.MeasureAsync(table, settings),
+                "many" => ManyBench.MeasureAsync(table, settings),
                 "files" => CloneBench.SmallFilesAsync(table, settings),
                 "lazy" => LazyBench.MeasureAsync(table, settings),
                 "join" => JoinBench.MeasureAsync(table),
@@ -75,11 +81,12 @@ internal static class BenchProgram
         {
             string word = arguments[i];
             if (TableNames.Contains(word)) tables.Add(word);
-            else if (word == "--quick") settings = settings with { CloneBytes = 64 << 20, Files = 1000, WalkFiles = 5000, Names = 5000, Runs = 1 };
+            else if (word == "--quick") settings = settings with { CloneBytes = 64 << 20, Files = 1000, WalkFiles = 5000, ManyFiles = 5000, Names = 5000, Runs = 1 };
             else if (i + 1 == arguments.Length || Amount(arguments[++i]) is not { } amount) return null;
             else if (word == "--size") settings = settings with { CloneBytes = amount };
             else if (word == "--files") settings = settings with { Files = checked((int)amount) };
             else if (word == "--walk") settings = settings with { WalkFiles = checked((int)amount) };
+            else if (word == "--many") settings = settings with { ManyFiles = checked((int)amount) };
             else if (word == "--names") settings = settings with { Names = checked((int)amount) };
             else if (word == "--runs") settings = settings with { Runs = checked((int)amount) };
             else return null;
