@@ -49,11 +49,11 @@ public abstract class ReplicatingPeer : IAsyncDisposable
     /// <summary>The process.</summary>
     public NodePeer Node { get; }
 
-    /// <summary>Listens on loopback; answers the port.</summary>
-    public async Task<int> ListenAsync(PeerLink? link = null)
+    /// <summary>Listens on loopback, at a port or any that is free; answers the port.</summary>
+    public async Task<int> ListenAsync(PeerLink? link = null, int port = 0)
     {
         link ??= new PeerLink();
-        JsonElement ok = await Node.DoAsync("listen", new { link.Live, link.Download, link.Upload, link.Ack });
+        JsonElement ok = await Node.DoAsync("listen", new { port, link.Live, link.Download, link.Upload, link.Ack });
         return ok.GetProperty("port").GetInt32();
     }
 

@@ -56,7 +56,8 @@ public sealed class HedgingTests : IAsyncDisposable
         Task<byte[]> ahead = _reader.ReadAsync(5, FetchPriority.ReadAhead);
         await first.AskedAsync(5);
         HeldBack second = await ConnectAsync();
-        _time.Advance(TimeSpan.FromSeconds(2));
+        await ReplicaNode.UntilAsync(() => _reader.Replicator.Peers.Count(p => p.Feeds.Any(f => f.Informed)) == 2, "both have told what they have");
+        _time.Advance(TimeSpan.FromMilliseconds(PeerConnection.StallMs / 2));
         second.Peer.Requests.Should().NotContain(r => r.Index == 5);
 
         // Until a reader comes to the same block.
@@ -117,7 +118,7 @@ public sealed class HedgingTests : IAsyncDisposable
         HeldBack second = await ConnectAsync();
         int asked = first.Peer.Requests.Count() + second.Peer.Requests.Count();
 
-        for (int i = 0; i < 20; i++) _time.Advance(TimeSpan.FromMilliseconds(250));
+        for (int i = 0; i < 3; i++) _time.Advance(TimeSpan.FromMilliseconds(250));
 
         _reader.Replicator.Scheduler.Hedging.Sent.Should().BeInRange(1, Hedging.Initial + 1 + asked / Hedging.OneIn);
         await ReplicaNode.UntilAsync(() => second.Peer.Requests.Any(r => !r.Hash), "the second peer was asked");

@@ -149,7 +149,7 @@ public sealed class SchedulingTests
     private static List<long> Blocks(ScriptedPeer peer) => [.. peer.Requests.Where(r => !r.Hash).Select(r => (long)r.Index)];
 
     [Fact]
-    public async Task A_silent_peer_loses_its_request_after_ten_seconds_to_another()
+    public async Task A_peer_that_stalls_loses_its_requests_to_another()
     {
         FakeTimeProvider time = new();
         await using ReplicaNode owner = await ReplicaNode.OwnerAsync(10);
@@ -164,12 +164,49 @@ public sealed class SchedulingTests
         await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.All(p => p.Feeds.Any(f => f.Informed)), "both have told what they have");
         speaking.Requests.Should().NotContain(r => r.Index == 5);
 
-        time.Advance(TimeSpan.FromSeconds(9));
+        time.Advance(TimeSpan.FromMilliseconds(PeerConnection.StallMs - 250));
         read.IsCompleted.Should().BeFalse();
-        time.Advance(TimeSpan.FromSeconds(1.5));
+        time.Advance(TimeSpan.FromMilliseconds(500));
 
         (await read).Should().Equal(ReplicaNode.Block(5));
-        reader.Replicator.Peers.Should().Contain(p => p.TimedOut > 0 && p.Score < 1);
+        reader.Replicator.Peers.Should().HaveCount(2).And.OnlyContain(p => p.InFlight == 0 && p.TimedOut == 0, "a pause is no offence");
+    }
+
+    [Fact]
+    public async Task A_peer_that_stalls_is_tried_with_one_request_at_a_time()
+    {
+        FakeTimeProvider time = new();
+        await using ReplicaNode owner = await ReplicaNode.OwnerAsync(400);
+        await using ReplicaNode reader = ReplicaNode.Reader(owner.Feed.Key, new ReplicatorOptions { Time = time });
+        await using ScriptedPeer silent = ScriptedPeer.Honest(owner.Feed);
+        silent.Request = (_, _) => { };
+        await using ScriptedPeer speaking = ScriptedPeer.Honest(owner.Feed);
+        reader.Connect(silent);
+        reader.Connect(speaking);
+        await ReplicaNode.UntilAsync(() => reader.Replicator.Peers.Count(p => p.Feeds.Any(f => f.Informed)) == 2, "both have told what they have");
+        using (reader.Feed.Source!.Download(0, 200, DownloadOrder.Ascending, FetchPriority.ReadAhead))
+        {
+            await silent.UntilAsync(p => p.Requests.Any(r => !r.Hash), "the silent one was asked");
+            await PassAsync(() => reader.Feed.FirstMissing(0, 200) >= 200);
+        }
+
+        int asked = silent.Requests.Count();
+        using IDisposable rest = reader.Feed.Source!.Download(200, 400, DownloadOrder.Ascending, FetchPriority.ReadAhead);
+        await ReplicaNode.UntilAsync(() => reader.Feed.HeldBlocks >= 399, "the other one sends the rest");
+        silent.Requests.Count().Should().BeLessThanOrEqualTo(asked + 1);
+        await PassAsync(() => reader.Feed.FirstMissing(200, 400) >= 400);
+
+        // The clock stands while the other one has something to answer: it is quick.
+        async Task PassAsync(Func<bool> condition)
+        {
+            for (int i = 0; i < 40 && !condition(); i++)
+            {
+                await ReplicaNode.UntilAsync(() => condition() || reader.Replicator.Peers.MaxBy(p => p.BytesReceived) is null or { InFlight: 0 }, "the other one answers");
+                if (!condition()) time.Advance(TimeSpan.FromMilliseconds(PeerConnection.StallMs / 4));
+            }
+
+            condition().Should().BeTrue();
+        }
     }
 
     [Fact]

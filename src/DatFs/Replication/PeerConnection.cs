@@ -22,6 +22,10 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public const int MaxRefusalsInRow = 64;
     /// <summary>Bytes within a tick that show that a slow peer is still sending.</summary>
     public const long ProgressBytes = 1024;
+    /// <summary>Requests and no byte for so long, or for as long as four answers take where that is longer: the peer stalls.</summary>
+    public const double StallMs = 1000;
+    /// <summary>No peer is so slow that it may send nothing for longer without being taken to stall.</summary>
+    public const double MaxStallMs = 2500;
 
     private readonly Dictionary<FeedKey, PeerChannel> _channels = [];
     private WireConnection? _wire;
@@ -29,6 +33,8 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     private int _refusalsInRow;
     private int _endedChannels;
     private long _progressAt;
+    private double _waitsSinceMs;
+    private double _silentSinceMs;
     private (double AtMs, long Received, long Sent) _sample = (owner.NowMs, 0, 0);
     private (double Received, double Sent) _rates;
 
@@ -54,11 +60,13 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     public int Timeouts { get; private set; }
     public double Score { get; private set; } = 1;
     public double LastProgressMs { get; private set; }
+    /// <summary>It has sent nothing for a while although it was asked. It is tried with one request at a time until something comes.</summary>
+    public bool Stalls { get; private set; }
     public IEnumerable<PeerChannel> Channels => _channels.Values;
     public bool HasRequests => Window.Count > 0;
 
     /// <summary>Lower is asked first: quick, idle, reliable.</summary>
-    public double Rank => (TimeoutsInRow + _refusalsInRow) * 10_000.0 + Window.SmoothedMs * (1 + Window.Count / 16.0) / Math.Max(Score, 0.05);
+    public double Rank => (TimeoutsInRow + _refusalsInRow + (Stalls ? 1 : 0)) * 10_000.0 + Window.SmoothedMs * (1 + Window.Count / 16.0) / Math.Max(Score, 0.05);
 
     /// <summary>Runs the connection to its end.</summary>
     public async Task RunAsync(FeedKey? first, CancellationToken ct)
@@ -403,18 +411,42 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         Window.Answered(bytes, ms);
         TimeoutsInRow = 0;
         _refusalsInRow = 0;
-        LastProgressMs = owner.NowMs;
+        Progressed();
         Score = Math.Min(1, Score + 0.01);
     }
 
-    /// <summary>Notices bytes that arrive although no answer is complete.</summary>
+    /// <summary>Notices bytes that arrive although no answer is complete, and when none do.</summary>
     public void NoticeProgress()
     {
         long received = Wire.Traffic.Received;
-        if (received - _progressAt < ProgressBytes) return;
-        _progressAt = received;
-        LastProgressMs = owner.NowMs;
+        double now = owner.NowMs;
+        if (received - _progressAt >= ProgressBytes)
+        {
+            _progressAt = received;
+            Progressed();
+        }
+        else if (!Stalls && HasRequests && now - Math.Max(LastProgressMs, _waitsSinceMs) >= Math.Clamp(4 * Window.SmoothedMs, StallMs, MaxStallMs))
+        {
+            Stalls = true;
+            _silentSinceMs = Math.Max(LastProgressMs, _waitsSinceMs);
+        }
     }
+
+    private void Progressed()
+    {
+        LastProgressMs = owner.NowMs;
+        Stalls = false;
+    }
+
+    /// <summary>A request leaves.</summary>
+    public void Asked(long cost)
+    {
+        if (!HasRequests) _waitsSinceMs = owner.NowMs;
+        Window.Sent(cost);
+    }
+
+    /// <summary>It stalls for longer than any request may wait.</summary>
+    public bool IsSilent => Stalls && owner.NowMs - _silentSinceMs >= RequestScheduler.RequestTimeoutMs;
 
     /// <summary>One more request went unanswered.</summary>
     public void CountTimeout() => Timeouts++;
@@ -424,7 +456,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     {
         Window.TimedOut();
         Score /= 2;
-        LastProgressMs = owner.NowMs;
+        LastProgressMs = _silentSinceMs = owner.NowMs;
         return ++TimeoutsInRow;
     }
 

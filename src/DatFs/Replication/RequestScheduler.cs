@@ -78,6 +78,7 @@ internal sealed class RequestScheduler(Replicator owner)
             foreach (PeerChannel channel in feed.Channels)
             {
                 if (!channel.Peer.Window.HasRoom(priority) || !CanAnswer(channel, fetch)) continue;
+                if (channel.Peer.Stalls && OthersAnswer(channel, fetch.FirstBlock)) continue;
                 if (best is null || channel.Peer.Rank < best.Peer.Rank) best = channel;
             }
 
@@ -126,16 +127,22 @@ internal sealed class RequestScheduler(Replicator owner)
             for (bool more = true; more;)
             {
                 more = false;
-                foreach (PeerChannel channel in feed.Channels) more |= AssignRun(feed, channel, range);
+                foreach (PeerChannel channel in feed.Channels) more |= !channel.Peer.Stalls && AssignRun(feed, channel, range, RunBlocks);
+            }
+
+            // Last, so that it is not asked again and again for the very block that the others could send.
+            foreach (PeerChannel channel in feed.Channels)
+            {
+                if (channel.Peer.Stalls && !channel.Peer.HasRequests) AssignRun(feed, channel, range, 1);
             }
         }
     }
 
-    private bool AssignRun(FeedReplication feed, PeerChannel channel, DownloadRange range)
+    private bool AssignRun(FeedReplication feed, PeerChannel channel, DownloadRange range, int most)
     {
         FetchPriority priority = range.Priority;
         int asked = 0;
-        while (asked < RunBlocks && !channel.Ended && channel.Peer.Window.HasRoom(priority) && !HoldsBack(feed, priority) && TryNext(feed, channel, range, out long index))
+        while (asked < most && !channel.Ended && channel.Peer.Window.HasRoom(priority) && !HoldsBack(feed, priority) && TryNext(feed, channel, range, out long index))
         {
             AskBlock(channel, index, priority, feed.FetchOf(index));
             asked++;
@@ -201,6 +208,7 @@ internal sealed class RequestScheduler(Replicator owner)
     // Who claims most is asked first, unless it has failed to prove a claim before: a lie must not keep the truth away (§9.2).
     private static bool IsBetter(PeerChannel one, long newest, PeerChannel other, long head)
     {
+        if (one.Peer.Stalls != other.Peer.Stalls) return other.Peer.Stalls;
         if (one.Peer.TimeoutsInRow != other.Peer.TimeoutsInRow) return one.Peer.TimeoutsInRow < other.Peer.TimeoutsInRow;
         return newest > head || newest == head && one.Peer.Rank < other.Peer.Rank;
     }
@@ -271,7 +279,7 @@ internal sealed class RequestScheduler(Replicator owner)
             _corks.Add(peer.Wire.Cork());
         }
 
-        peer.Window.Sent(request.Cost);
+        peer.Asked(request.Cost);
         if (request.Fetch is { } fetch)
         {
             fetch.Node.List?.Remove(fetch.Node);
@@ -398,7 +406,7 @@ internal sealed class RequestScheduler(Replicator owner)
     {
         double now = owner.NowMs;
         bool silent = now - peer.LastProgressMs >= RequestTimeoutMs;
-        bool expired = false;
+        bool expired = peer.IsSilent;
         foreach (PeerChannel channel in peer.Channels)
         {
             if (channel.Seek is { } seek && now - seek.SentAt >= SeekTimeoutMs)
@@ -409,6 +417,9 @@ internal sealed class RequestScheduler(Replicator owner)
 
             expired |= Expire(channel, channel.Blocks, now, silent);
             expired |= Expire(channel, channel.Hashes, now, silent);
+            if (!peer.Stalls) continue;
+            Relieve(channel, channel.Blocks, now);
+            Relieve(channel, channel.Hashes, now);
         }
 
         if (!expired) return true;
@@ -433,6 +444,25 @@ internal sealed class RequestScheduler(Replicator owner)
         }
 
         return true;
+    }
+
+    // Readers do not wait for a peer that stalls where another one sends. Its answers may still come, and are welcome.
+    private void Relieve(PeerChannel channel, Dictionary<long, PendingRequest> requests, double now)
+    {
+        foreach (PendingRequest request in requests.Values.ToArray())
+        {
+            if (now - request.SentAt >= PeerConnection.StallMs && OthersAnswer(channel, request.Index)) GiveUp(request);
+        }
+    }
+
+    private static bool OthersAnswer(PeerChannel channel, long index)
+    {
+        foreach (PeerChannel other in channel.Feed.Channels)
+        {
+            if (other != channel && !other.Ended && !other.Peer.Stalls && other.Remote.Contains(index)) return true;
+        }
+
+        return false;
     }
 
     private static bool OthersHave(PeerChannel channel, long index)
