@@ -1,4 +1,5 @@
 using DatFs.Crypto;
+using DatFs.Drives.Hyperdb;
 using DatFs.Drives.Hyperdrive;
 using DatFs.Feeds;
 using DatFs.Storage;
@@ -72,8 +73,8 @@ public static class DriveOpener
     private static FeedKey KeyIn(string path)
     {
         DiskFolder folder = new(path);
-        if (DriveFolder.LayoutOf(folder) == DriveLayout.Hyperdb) throw IsHyperdb();
-        return DriveFolder.KeyOf(folder) ?? throw new DatException(DatError.NotFound, $"{path} holds no drive: neither a hyperdrive nor a folder of the dat tool");
+        _ = DriveFolder.LayoutOf(folder);
+        return DriveFolder.KeyOf(folder) ?? throw new DatException(DatError.NotFound, $"{path} holds no drive: neither a hyperdrive, of one writer or several, nor a folder of the dat tool");
     }
 
     private static DiscoveryKey FindKept(string root, DriveReference reference)
@@ -90,16 +91,24 @@ public static class DriveOpener
         };
     }
 
-    private static ValueTask<HyperdriveDrive> OpenKeptAsync(FeedKey key, DriveStore store, IFeedNetwork? peers, IDisposable held, DriveOpenOptions options, string? readOnlyBecause = null)
+    private static async ValueTask<IDrive> OpenKeptAsync(FeedKey key, DriveStore store, IFeedNetwork? peers, IDisposable held, DriveOpenOptions options, string? readOnlyBecause = null)
     {
         DriveLayout layout = DriveFolder.LayoutOf(store.Drive);
-        if (layout == DriveLayout.Hyperdb) throw IsHyperdb();
         FeedOptions feeds = new() { Key = key, Time = options.Time };
+        if (layout == DriveLayout.Hyperdb) return await StartDatabaseAsync(null, store.Drive, feeds, peers, store, held, options);
         FeedFiles place = new(store.Drive.Folder("metadata"));
         bool stored = layout == DriveLayout.Hyperdrive;
         if (stored && store.Record is null) store.Write(new DriveRecord(Hyperdrive));
         Feed metadata = Feed.Open(stored ? place : new FeedFiles(new MemoryFolder()), feeds);
-        return StartAsync(metadata, new HyperdriveParts(ContentIn(store.Drive, feeds), stored ? null : SettleAsync, held) { ReadOnlyBecause = readOnlyBecause }, peers, options);
+        HyperdriveParts parts = new(ContentIn(store.Drive, feeds), stored ? null : SettleAsync, held) { ReadOnlyBecause = readOnlyBecause, Becomes = stored ? null : BecomeAsync };
+        return await StartAsync(metadata, parts, peers, options);
+
+        async ValueTask<IDrive> BecomeAsync(Feed source, CancellationToken ct)
+        {
+            FeedFiles at = new(store.Drive.Folder("source"));
+            if (!at.HasKey) await source.RehomeAsync(at, ct);
+            return await StartDatabaseAsync(source, store.Drive, feeds, peers, store, null, options);
+        }
 
         async ValueTask SettleAsync(CancellationToken ct)
         {
@@ -108,14 +117,21 @@ public static class DriveOpener
         }
     }
 
-    private static async ValueTask<HyperdriveDrive> OpenFolderAsync(string path, FeedKey key, DriveStore store, IFeedNetwork? peers, DriveOpenOptions options, CancellationToken ct)
+    private static async ValueTask<IDrive> OpenFolderAsync(string path, FeedKey key, DriveStore store, IFeedNetwork? peers, DriveOpenOptions options, CancellationToken ct)
     {
         DiskFolder folder = new(path);
         DriveLayout layout = DriveFolder.LayoutOf(folder);
         DriveRecord record = store.Record ?? new DriveRecord(Hyperdrive);
+        if (layout == DriveLayout.Hyperdb)
+        {
+            Feed source = OpenInPlace(folder.Folder("source"), new FeedOptions { Key = key, Time = options.Time }, out FeedOptions feeds);
+            store.Write(record with { Kind = EntryCodec.Protocol, Folder = path });
+            return await StartDatabaseAsync(source, folder, feeds, peers, store, store, options, isJoined: false);
+        }
+
         if (layout == DriveLayout.Hyperdrive)
         {
-            Feed metadata = OpenInPlace(folder, new FeedOptions { Key = key, Time = options.Time }, out FeedOptions feeds);
+            Feed metadata = OpenInPlace(folder.Folder("metadata"), new FeedOptions { Key = key, Time = options.Time }, out FeedOptions feeds);
             store.Write(record with { Folder = path });
             HyperdriveParts parts = new(ContentIn(folder, feeds), null, store);
             return await (feeds.ReadOnly ? StartReadOnlyAsync(metadata, parts, peers, $"{path} can only be read by this user", options) : StartAsync(metadata, parts, peers, options));
@@ -123,7 +139,7 @@ public static class DriveOpener
 
         DatFolder dat = new(folder, layout, options.Time);
         DatFolderNetwork network = await DatFolderNetwork.OpenAsync(dat, key, peers, options.Time, options.Log, store);
-        HyperdriveDrive drive;
+        IDrive drive;
         try
         {
             store.Write(record with { Folder = path });
@@ -159,9 +175,9 @@ public static class DriveOpener
         StartAsync(metadata, parts with { ReadOnlyBecause = why }, new ServingOnly(peers, "these bytes are not in the folder any more: " + why), options);
 
     // Someone else's folder, or one on a read-only disk, can still be read.
-    private static Feed OpenInPlace(DiskFolder folder, FeedOptions wanted, out FeedOptions options)
+    private static Feed OpenInPlace(IStorageFolder folder, FeedOptions wanted, out FeedOptions options)
     {
-        FeedFiles place = new(folder.Folder("metadata"));
+        FeedFiles place = new(folder);
         try
         {
             return Feed.Open(place, options = wanted);
@@ -187,5 +203,34 @@ public static class DriveOpener
         }
     }
 
-    private static DatException IsHyperdb() => new(DatError.Unsupported, "this is a multi-writer drive (hyperdb), which this version cannot read yet");
+    private static async ValueTask<IDrive> StartDatabaseAsync(
+        Feed? source, IStorageFolder folder, FeedOptions feeds, IFeedNetwork? peers, DriveStore store, IDisposable? held, DriveOpenOptions options, bool isJoined = true)
+    {
+        // Only read for now, so no key pair of our own is made.
+        DatabaseOptions how = new()
+        {
+            ContentFeeds = true,
+            Network = peers,
+            ReadOnly = true,
+            Feeds = feeds with { Key = null },
+            Log = options.Log,
+            Time = options.Time,
+            SourceIsJoined = source is not null && isJoined,
+        };
+        DatabaseStorage storage = new(folder, how);
+        Database database = await Database.StartAsync(source ?? storage.OpenSource(feeds.Key), storage, how, CancellationToken.None);
+        VersionTable? versions = null;
+        try
+        {
+            store.Write((store.Record ?? new DriveRecord(EntryCodec.Protocol)) with { Kind = EntryCodec.Protocol });
+            versions = VersionTable.Open(store.Folder);
+            return new HyperdbDrive(database, versions, held, options.Time, options.Log);
+        }
+        catch
+        {
+            versions?.Dispose();
+            await database.DisposeAsync();
+            throw;
+        }
+    }
 }

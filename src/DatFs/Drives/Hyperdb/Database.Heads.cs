@@ -9,6 +9,9 @@ public sealed partial class Database
     /// <summary>Blocks behind the announced length among which a readable entry is looked for.</summary>
     public const int MaxHeadsTried = 4096;
 
+    /// <summary>How long a view waits, once, for the feed of a writer of whom nothing is here yet.</summary>
+    public static readonly TimeSpan NewcomerPatience = TimeSpan.FromSeconds(1);
+
     /// <summary>A writer's feed is fetched whole in the background while no more than this many bytes of it are missing.</summary>
     public const long BulkBytes = 16L << 20;
 
@@ -44,6 +47,7 @@ public sealed partial class Database
         for (bool more = true; more;)
         {
             more = false;
+            if (fetch) await AwaitNewcomersAsync(ct);
             foreach (Writer writer in _writers)
             {
                 if (newest.ContainsKey(writer.Number) || (!writer.Authorized && writer != _local)) continue;
@@ -59,6 +63,28 @@ public sealed partial class Database
         }
 
         return new DatabaseView(this, DatabaseEntry.Uncovered([.. newest.Values.OfType<DatabaseEntry>()]), lengths) { IsStale = stale };
+    }
+
+    // That somebody may write is known before what was written: peers tell of a feed only when they are asked for it.
+    private async ValueTask AwaitNewcomersAsync(CancellationToken ct)
+    {
+        Writer[] newcomers = [.. _writers.Where(writer => writer.Authorized && writer.Feed is { Length: 0, Source: not null } && writer.TryAwait())];
+        if (newcomers.Length == 0) return;
+        using CancellationTokenSource patience = new(NewcomerPatience, _time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(ct, patience.Token);
+        await Task.WhenAll(newcomers.Select(AwaitAsync));
+
+        async Task AwaitAsync(Writer writer)
+        {
+            try
+            {
+                await writer.Feed.WaitForLengthAsync(1, FetchPriority.Interactive, either.Token);
+            }
+            catch (Exception vain) when (vain is DatException { Error: DatError.Offline or DatError.TimedOut } || (vain is OperationCanceledException && !ct.IsCancellationRequested))
+            {
+                DatabaseLog.Stuck(_log, Key.ToDiscoveryKey(), $"nothing is known yet of writer {writer.Feed.DiscoveryKey}");
+            }
+        }
     }
 
     // What cannot be had or read is passed over: what lies before it can still be shown.
@@ -121,15 +147,24 @@ public sealed partial class Database
             foreach (int number in writer.List?.Numbers ?? [])
                 if (seen.Add(number)) found.Enqueue(_writers[number]);
         }
+
+        if (_local is not null) OpenContent(_local);
     }
 
     private void Join(Writer writer)
     {
         Join(writer.Feed);
-        if (writer.Content is null && writer.List?.ContentFeed is { } content && _storage.HasContent && !_numbers.ContainsKey(content) && !_joinedKeys.Contains(content))
-            writer.Content = _storage.OpenContent(writer, content);
+        OpenContent(writer);
         if (writer.Content is { } feed) Join(feed);
         Follow(writer);
+    }
+
+    // A feed that is another one already is nobody's content.
+    private void OpenContent(Writer writer)
+    {
+        if (writer.Content is not null || !_storage.HasContent || writer.List?.ContentFeed is not { } content) return;
+        if (_numbers.ContainsKey(content) || _joinedKeys.Contains(content) || Array.Exists(_writers, other => other.Content?.Key == content)) return;
+        writer.Content = _storage.OpenContent(writer, content);
     }
 
     private void Join(Feed feed)

@@ -23,6 +23,9 @@ public sealed record DatabaseOptions
     /// <summary>How feeds are opened.</summary>
     public FeedOptions Feeds { get; init; } = new();
 
+    /// <summary>The source is replicated already, and stays so until whoever joined it leaves.</summary>
+    internal bool SourceIsJoined { get; init; }
+
     /// <summary>Where troubles are told.</summary>
     public ILogger Log { get; init; } = NullLogger.Instance;
 
@@ -39,6 +42,7 @@ public sealed record DatabaseOptions
 public sealed partial class Database : IAsyncDisposable
 {
     private readonly Lock _gate = new();
+    private readonly Lock _stepping = new();
     private readonly DatabaseStorage _storage;
     private readonly IFeedNetwork? _network;
     private readonly TimeProvider _time;
@@ -65,6 +69,7 @@ public sealed partial class Database : IAsyncDisposable
         _ear = new Ear(this);
         lock (_gate)
         {
+            if (options.SourceIsJoined) _joinedKeys.Add(source.Key);
             Writer first = Add(source);
             _local = local is not null ? Add(local) : source.Writable ? first : null;
             Authorize();
@@ -204,6 +209,11 @@ public sealed partial class Database : IAsyncDisposable
 
     private void Step()
     {
+        lock (_stepping) StepInTurn();
+    }
+
+    private void StepInTurn()
+    {
         try
         {
             DatabaseView before = _live, after = Held();
@@ -211,11 +221,24 @@ public sealed partial class Database : IAsyncDisposable
                 if (writer.Authorized) Follow(writer);
             if (after.Heads.Select(head => head.Id).SequenceEqual(before.Heads.Select(head => head.Id))) return;
             _live = after;
-            Changed?.Invoke(before, after);
+            Tell(before, after);
         }
         catch (DatException failure)
         {
             DatabaseLog.Stuck(_log, Key.ToDiscoveryKey(), failure.Message);
+        }
+    }
+
+    private void Tell(DatabaseView before, DatabaseView after)
+    {
+        try
+        {
+            Changed?.Invoke(before, after);
+        }
+        catch (Exception failure)
+        {
+            // An observer's fault must not end the news.
+            DatabaseLog.ObserverFailed(_log, Key.ToDiscoveryKey(), failure);
         }
     }
 

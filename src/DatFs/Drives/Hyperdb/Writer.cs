@@ -11,6 +11,7 @@ internal sealed class Writer(int number, Feed feed)
 {
     private volatile WriterList? _list;
     private volatile Feed? _content;
+    private bool _awaited;
     private IDisposable? _want;
     private long _wanted = -1;
 
@@ -40,6 +41,9 @@ internal sealed class Writer(int number, Feed feed)
 
     /// <summary>Keeps all blocks coming while the feed is replicated; null = only the newest ones are.</summary>
     public IDisposable? Following { get; set; }
+
+    /// <summary>True once: who waits for a first sign of the writer.</summary>
+    public bool TryAwait() => !Interlocked.Exchange(ref _awaited, true);
 
     /// <summary>Asks for one block, the only one, until it is here or another is wanted.</summary>
     public void Want(IBlockSource source, long seq)

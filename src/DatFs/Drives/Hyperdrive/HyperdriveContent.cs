@@ -7,7 +7,7 @@ namespace DatFs.Drives.Hyperdrive;
 /// The bytes of one file: a range of blocks in the content feed (hyperdrive.md §5.2). Block sizes are whatever the writer chose; what the
 /// attributes claim is checked against the tree before a byte is given out, and never used for a size in memory.
 /// </summary>
-internal sealed class HyperdriveContent(HyperdriveDrive drive, HyperStat stat) : IFileContent
+internal sealed class HyperdriveContent(IContentFeed drive, HyperStat stat) : IFileContent
 {
     /// <summary>The size in which nearly every writer cuts files: a first guess where a byte lies.</summary>
     public const int UsualBlockSize = 65536;

@@ -53,11 +53,11 @@ internal sealed partial class HyperdriveDrive
     {
         try
         {
-            while (_failure is null)
+            while (_failure is null && _successor is null)
             {
                 await _poked.Reader.ReadAsync(_closing.Token);
                 if (!_settled && _metadata.HasBlock(0)) await SettleAsync();
-                Step();
+                if (_successor is null) Step();
             }
         }
         catch (Exception over) when (over is ObjectDisposedException || (over is OperationCanceledException && _closing.IsCancellationRequested))
@@ -70,6 +70,12 @@ internal sealed partial class HyperdriveDrive
     {
         try
         {
+            if (_parts.Becomes is { } becomes && IsDatabase())
+            {
+                Succeed(await becomes(_metadata, _closing.Token));
+                return;
+            }
+
             CheckHeader();
             await _parts.Settle!(_closing.Token);
             _settled = true;
@@ -125,6 +131,7 @@ internal sealed partial class HyperdriveDrive
         if (_network is not null) _joined.Add(_network.Join(content));
         _content = content;
         _adopted.TrySetResult(content);
+        _known.TrySetResult();
     }
 
     private void Publish()
@@ -206,6 +213,8 @@ internal sealed partial class HyperdriveDrive
         HyperdriveLog.Unusable(_log, _metadata.DiscoveryKey, failure.Message);
         _adopted.TrySetException(failure);
         _ = _adopted.Task.Exception;
+        _known.TrySetException(failure);
+        _ = _known.Task.Exception;
     }
 
     // Each reason once: what is asked again and again fails again and again.

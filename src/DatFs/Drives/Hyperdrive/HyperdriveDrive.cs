@@ -13,7 +13,7 @@ namespace DatFs.Drives.Hyperdrive;
 /// of each step in order from the one task that makes the steps; the content feed is the one that metadata block 0 names. Used by the
 /// opener of drives and by whoever holds an <see cref="IDrive"/>; any thread may call.
 /// </summary>
-internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
+internal sealed partial class HyperdriveDrive : IDrive, IContentFeed, IFeedObserver
 {
     /// <summary>Metadata is fetched whole in the background while no more than this many bytes of it are missing (§7).</summary>
     public const long BulkMetadataBytes = 16L << 20;
@@ -66,11 +66,11 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
 
     public FeedKey Key => _metadata.Key;
 
-    public string Format => HyperCodec.DriveType;
+    public string Format => _successor?.Format ?? HyperCodec.DriveType;
 
-    public bool Writable => _metadata.Writable;
+    public bool Writable => _successor?.Writable ?? _metadata.Writable;
 
-    public IDriveView Live => Volatile.Read(ref _live);
+    public IDriveView Live => _successor?.Live ?? Volatile.Read(ref _live);
 
     /// <summary>What is known of the tree, for counting what look-ups cost.</summary>
     public NodeSource Nodes => _nodes;
@@ -79,6 +79,7 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
     {
         get
         {
+            if (_successor is { } successor) return successor.Status;
             int hidden;
             lock (_lock) hidden = _hidden.Count;
             return new DriveStatus(Live.Version, _metadata.Length, _metadata.HeldBlocks, Content?.Length ?? 0, Content?.HeldBlocks ?? 0, Content?.ByteLength ?? 0) { HiddenNames = hidden, ReadOnlyBecause = _parts.ReadOnlyBecause };
@@ -93,7 +94,8 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
             await _metadata.WaitForLengthAsync(1, FetchPriority.Interactive, ct);
         }
 
-        await ContentAsync(ct);
+        await KnownAsync(ct);
+        if (_successor is { } successor) return await successor.ReadyAsync(ct);
         long newest = _metadata.Length - 1;
         if (Live.Version >= newest) return Live;
         await _nodes.GetAsync(newest, FetchPriority.Interactive, ct);
@@ -110,6 +112,7 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
 
     public async ValueTask<IDriveView> CheckoutAsync(long version, CancellationToken ct)
     {
+        if (_successor is { } successor) return await successor.CheckoutAsync(version, ct);
         long newest = Math.Max(0, _metadata.Length - 1);
         if (version < 0 || version > newest)
             throw new DatException(DatError.NotFound, newest == 0 ? $"there is no version {version}: no change is known yet" : $"there is no version {version}; the newest is {newest}");
@@ -127,6 +130,7 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
 
     public async ValueTask<long> VersionAtAsync(DateTimeOffset time, CancellationToken ct)
     {
+        if (_successor is { } successor) return await successor.VersionAtAsync(time, ct);
         long newest = Live.Version, found = 0, seen = 0;
         long at = time.ToUnixTimeMilliseconds(), now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         using IDisposable? ahead = _metadata.FirstMissing(1, newest + 1) <= newest ? _metadata.Source?.Download(1, newest + 1, DownloadOrder.Ascending, FetchPriority.Interactive) : null;
@@ -186,6 +190,7 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
         await _time.CancelAsync(_closing);
         await _steps;
         _adopted.TrySetCanceled();
+        _known.TrySetCanceled();
         foreach (IDisposable range in _wanted.Values) range.Dispose();
         _bulk?.Dispose();
         _ahead?.Dispose();
@@ -193,7 +198,8 @@ internal sealed partial class HyperdriveDrive : IDrive, IFeedObserver
         _closing.Dispose();
         try
         {
-            await CloseFeedsAsync(_metadata, Content);
+            if (_successor is { } successor) await successor.DisposeAsync();
+            else await CloseFeedsAsync(_metadata, Content);
         }
         finally
         {
