@@ -103,6 +103,13 @@ public sealed class FakeDrive : IDrive
         }
     }
 
+    /// <summary>Texts that name versions.</summary>
+    public Dictionary<string, long> VersionTexts { get; } = [];
+
+    public ValueTask<long?> VersionOfAsync(string text, CancellationToken ct) => ValueTask.FromResult<long?>(VersionTexts.TryGetValue(text, out long version) ? version : null);
+
+    public IAsyncEnumerable<DriveLogEntry> LogAsync(DrivePath? path, CancellationToken ct) => throw new NotSupportedException("no test reads a fake drive's history");
+
     /// <summary>Publishes the next version: entries put at their paths, null = deleted. Tells the changed paths.</summary>
     public IDriveView Publish(params (string Path, FakeEntry? Entry)[] changes) => Publish(null, tellPaths: true, changes);
 

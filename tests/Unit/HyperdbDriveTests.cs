@@ -81,7 +81,7 @@ public sealed class HyperdbDriveTests
         for (int time = 0; time < 2; time++)
         {
             await using IDrive drive = await DriveOpener.OpenAsync(DriveReference.Parse(folder), new DriveOpenOptions { StorageRoot = temporary.Folder("root") }, Token);
-            (drive.Format, drive.Writable).Should().Be(("hyperdb", false));
+            (drive.Format, drive.Writable).Should().Be(("hyperdb", true));
             IDriveView view = await drive.ReadyAsync(Token);
             view.Version.Should().Be(1, "the same heads have the same number again");
             System.Text.Encoding.UTF8.GetString(await ReadAsync(view, (await view.FindAsync(DrivePath.From("/from-b.txt"), Token))!)).Should().Be("b was here");
@@ -102,7 +102,7 @@ public sealed class HyperdbDriveTests
     {
         await using Database database = await Database.CreateAsync(new MemoryFolder(), new DatabaseOptions { ContentFeeds = true }, null, Token);
         await database.PutAsync("a/b", Stat(), Token);
-        await using HyperdbDrive drive = new(database, VersionTable.Open(null), null, TimeProvider.System, NullLogger.Instance);
+        await using HyperdbDrive drive = new(database, VersionTable.Open(null), WriterNotes.Open(null), null, TimeProvider.System, NullLogger.Instance);
         List<DriveChange> heard = [];
         using IDisposable observing = drive.Observe(heard.Add);
         await database.PutAsync("a/c", Stat(), Token);
@@ -142,7 +142,7 @@ public sealed class HyperdbDriveTests
     private static async Task<HyperdbDrive> OpenAsync(IStorageFolder folder, bool readOnly = true)
     {
         DatabaseOptions options = new() { ContentFeeds = true, ReadOnly = true, Feeds = new FeedOptions { ReadOnly = readOnly } };
-        return new HyperdbDrive(await Database.OpenAsync(folder, null, options, Token), VersionTable.Open(null), null, TimeProvider.System, NullLogger.Instance);
+        return new HyperdbDrive(await Database.OpenAsync(folder, null, options, Token), VersionTable.Open(null), WriterNotes.Open(null), null, TimeProvider.System, NullLogger.Instance);
     }
 
     private static async Task<byte[]> ReadAsync(IDriveView view, DriveEntry entry)

@@ -52,6 +52,20 @@ public sealed class VersionDirectoryTests : FakeDriveTests
     }
 
     [Fact]
+    public async Task A_text_that_names_a_version_is_a_directory_too()
+    {
+        Drive.Publish(("/f", FakeEntry.File("one")));
+        Drive.Publish(("/f", FakeEntry.File("two")));
+        (string text, string alias, string digits) = (new('a', 68), "0123456789abcdef", "0000000000000001");
+        foreach (string name in (string[])[text, alias]) Drive.VersionTexts.Add(name, 1);
+        await using DatFileSystem fs = Mount();
+        (await fs.ReadAsync($"/.dat/versions/{text}/f")).Should().Be("one");
+        (await fs.ReadAsync($"/.dat/versions/{alias}/f")).Should().Be("one");
+        (await fs.ReadAsync($"/.dat/versions/{digits}/f")).Should().Be("<NotFound>", "neither a text that is known nor a number as numbers are written");
+        (await fs.ReadAsync($"/.dat/versions/{alias.ToUpperInvariant()}/f")).Should().Be("<NotFound>", "one version has one name");
+    }
+
+    [Fact]
     public async Task A_version_that_comes_is_reachable_and_announced()
     {
         await using DatFileSystem fs = Mount();

@@ -20,6 +20,12 @@ public sealed record DriveOpenOptions
     /// <summary>Use only what is stored: the network is not joined, and what is missing is said at once.</summary>
     public bool Offline { get; init; }
 
+    /// <summary>Make no writer's key of our own for a drive of several writers where there is none yet.</summary>
+    public bool ReadOnly { get; init; }
+
+    /// <summary>Leave versions that lost a conflict out of listings.</summary>
+    public bool HideConflicts { get; init; }
+
     /// <summary>What the drive is opened for, as another process is told that wants it too: "mounted at /mnt".</summary>
     public string? Purpose { get; init; }
 
@@ -61,6 +67,38 @@ public static class DriveOpener
             store.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The key of a drive that is named by it, or lies here; null when it has to be looked up elsewhere, or is nowhere.</summary>
+    public static FeedKey? KeyOf(DriveReference reference, string root)
+    {
+        if (reference.Folder is { } folder) return DriveFolder.KeyOf(new DiskFolder(folder));
+        if (reference.Key is not null) return reference.Key;
+        return IsKept(reference, root) || reference.Prefix is not null ? DriveStore.KeyOf(root, FindKept(root, reference)) : null;
+    }
+
+    /// <summary>
+    /// Makes a new drive of several writers, whose maker this machine is, and answers its key. With <paramref name="folder"/> its feeds lie there, as the
+    /// reference has them, else where drives are kept.
+    /// </summary>
+    /// <exception cref="DatException">Invalid: not a name, or something lies there. Locked, Io.</exception>
+    public static async ValueTask<FeedKey> CreateAsync(string? folder, string? name, DriveOpenOptions options, CancellationToken ct)
+    {
+        string root = options.StorageRoot ?? DriveStore.DefaultRoot();
+        if (name is not null)
+        {
+            if (!DriveReference.IsName(name)) throw new DatException(DatError.Invalid, $"a name has letters, digits, '.', '_' and '-', at most {DriveReference.MaxName}");
+            if (DriveStore.Kept(root).Any(kept => DriveStore.RecordOf(root, kept)?.Name == name)) throw new DatException(DatError.Invalid, $"a drive called {name} is kept already; choose another name");
+        }
+
+        if (folder is not null && Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
+            throw new DatException(DatError.Invalid, $"{folder} is not empty; name a new folder for the drive's feeds");
+        using SecretKey secret = SecretKey.Generate();
+        using DriveStore store = DriveStore.Open(root, secret.PublicKey.ToDiscoveryKey(), options.Purpose);
+        DatabaseOptions how = new() { ContentFeeds = true, Feeds = new FeedOptions { Time = options.Time }, Log = options.Log, Time = options.Time };
+        await using Database made = await Database.CreateAsync(folder is null ? store.Drive : new DiskFolder(folder), how, secret, ct);
+        store.Write(new DriveRecord(EntryCodec.Protocol) { Name = name, Folder = folder });
+        return made.Key;
     }
 
     /// <summary>True when a reference names a drive that is kept here, and nobody needs to be asked for its key.</summary>
@@ -206,12 +244,11 @@ public static class DriveOpener
     private static async ValueTask<IDrive> StartDatabaseAsync(
         Feed? source, IStorageFolder folder, FeedOptions feeds, IFeedNetwork? peers, DriveStore store, IDisposable? held, DriveOpenOptions options, bool isJoined = true)
     {
-        // Only read for now, so no key pair of our own is made.
         DatabaseOptions how = new()
         {
             ContentFeeds = true,
             Network = peers,
-            ReadOnly = true,
+            ReadOnly = options.ReadOnly || feeds.ReadOnly,
             Feeds = feeds with { Key = null },
             Log = options.Log,
             Time = options.Time,
@@ -224,7 +261,7 @@ public static class DriveOpener
         {
             store.Write((store.Record ?? new DriveRecord(EntryCodec.Protocol)) with { Kind = EntryCodec.Protocol });
             versions = VersionTable.Open(store.Folder);
-            return new HyperdbDrive(database, versions, held, options.Time, options.Log);
+            return new HyperdbDrive(database, versions, WriterNotes.Open(store.Folder), held, options.Time, options.Log) { ShowsLosers = !options.HideConflicts };
         }
         catch
         {

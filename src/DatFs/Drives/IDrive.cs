@@ -33,11 +33,28 @@ public interface IDrive : IAsyncDisposable
     /// <summary>The newest version whose time is not after <paramref name="time"/>.</summary>
     ValueTask<long> VersionAtAsync(DateTimeOffset time, CancellationToken ct);
 
+    /// <summary>
+    /// The version that a text names which means the same on every machine, or a short alias of one that was shown here (hyperdb-multiwriter.md §11);
+    /// null when it is no such text.
+    /// </summary>
+    /// <exception cref="DatException">Invalid, NotFound (an unknown writer), Offline, TimedOut, Corrupt, Io.</exception>
+    ValueTask<long?> VersionOfAsync(string text, CancellationToken ct) => ValueTask.FromResult<long?>(null);
+
+    /// <summary>Changes, newest first: each before all that its writer had seen. With a path only those of it.</summary>
+    /// <exception cref="DatException">Offline, TimedOut, Corrupt, Io.</exception>
+    IAsyncEnumerable<DriveLogEntry> LogAsync(DrivePath? path, CancellationToken ct);
+
     /// <summary>Hears of every new live view, in order, on a thread of the drive's: return at once.</summary>
     IDisposable Observe(Action<DriveChange> observer);
 
     /// <summary>Facts for status output.</summary>
     DriveStatus Status { get; }
+
+    /// <summary>Changes the drive; null where this version can only read its format, and while the format is not known. Whether this machine may is <see cref="Writable"/>.</summary>
+    IDriveWriter? Writer => null;
+
+    /// <summary>The writers of a drive that may have several; null on one that has but one, and while that is not known.</summary>
+    IDriveWriters? Writers => null;
 }
 
 /// <summary>A step from one live view to the next. Paths are those whose entry appeared, changed or went; everything else is the same in both.</summary>
@@ -49,6 +66,12 @@ public sealed record DriveChange(IDriveView Before, IDriveView After, IReadOnlyL
 /// <summary>Facts for status output. Sizes in bytes.</summary>
 public sealed record DriveStatus(long Version, long MetadataLength, long MetadataHeld, long ContentLength, long ContentHeld, long ContentBytes)
 {
+    /// <summary>What names the newest version on every machine, in hex; null where its number does.</summary>
+    public string? VersionText { get; init; }
+
+    /// <summary>A short form of that, known on this machine only.</summary>
+    public string? VersionAlias { get; init; }
+
     /// <summary>Entries met so far that are hidden because no file system can show them (reliability.md §4).</summary>
     public int HiddenNames { get; init; }
 
@@ -117,6 +140,8 @@ public sealed record DriveEntry
     public long Seq { get; init; } = -1;
     /// <summary>The writer (user.dat.writer); null on single-writer drives.</summary>
     public string? Writer { get; init; }
+    /// <summary>Versions of other writers that nobody has merged with this one, deletions too (user.dat.conflict).</summary>
+    public int Losers { get; init; }
     /// <summary>Compares equal exactly when content and attributes are the same.</summary>
     public required object Identity { get; init; }
     /// <summary>The format's own record (content range and the like); opaque outside the format's folder.</summary>

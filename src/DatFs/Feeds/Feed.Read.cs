@@ -68,6 +68,14 @@ public sealed partial class Feed
     /// <summary>Size of a block in bytes, where known for certain (§12.6).</summary>
     public bool TryGetSize(long index, out long size) => _tree.TryGetSize(index, out size);
 
+    /// <summary>Hash of a block, where it is held (§4): equal hashes are equal bytes.</summary>
+    internal bool TryLeaf(long index, out NodeHash hash)
+    {
+        (bool held, TreeNode leaf) = Consistent(2 * index, static (feed, node) => (feed._tree.TryGet(node, out TreeNode found), found));
+        hash = leaf.Hash;
+        return held;
+    }
+
     /// <summary>
     /// Finds the block that holds a byte among blocks [start, end), with the tree nodes held; narrows [start, end) when it cannot (§8).
     /// When it answers true, start is the block and end the one after it; the feed's length with offset 0 stands for its end. An empty range

@@ -14,12 +14,13 @@ public sealed partial class DatFileSystem
         var unknown = new List<(NodeId Parent, DrivePath Path)>();
         lock (_gate)
         {
-            if (change.After.Version < _newest.Version) return;
+            // A version of several writers may have been numbered before it was live; what follows on the newest is news whatever its number.
+            if (change.After.Version < _newest.Version && change.Before != _newest) return;
             AnnounceVersions(change, notices);
             _newest = change.After;
             BeginShowing(notices);
             _log.Add(change);
-            if (_root.Kind == SpaceKind.Live && change.After.Version > _firstShown)
+            if (_root.Kind == SpaceKind.Live && (change.After.Version > _firstShown || change.Before.Version == change.After.Version))
             {
                 if (change.Paths is { } paths) Mark(paths, touched, unknown, notices);
                 else MarkAll(touched, notices);

@@ -40,8 +40,9 @@ public sealed partial class DatFileSystem
     {
         if (directory.Virtual == VirtualKind.Folder) return new(VirtualTree.Find(name) is { } entry ? AcquireVirtual(entry) : FsError.NotFound);
         if (name == VirtualTree.Latest.Name) return new(AcquireVirtual(VirtualTree.Latest));
-        if (VersionName.TryNumber(name, out long number)) return LookupNumberAsync(number, ct);
-        return VersionName.TryTime(name, _options.Time.GetUtcNow(), out DateTimeOffset time) ? LookupTimeAsync(name, time, ct) : new(FsError.NotFound);
+        if (VersionName.TryTime(name, _options.Time.GetUtcNow(), out DateTimeOffset time)) return LookupTimeAsync(name, time, ct);
+        if (VersionName.IsText(name)) return LookupTextAsync(name, ct);
+        return VersionName.TryNumber(name, out long number) ? LookupNumberAsync(number, ct) : new(FsError.NotFound);
     }
 
     private async ValueTask<Result<NodeInfo>> LookupNumberAsync(long number, CancellationToken ct)
@@ -49,6 +50,17 @@ public sealed partial class DatFileSystem
         Result<bool> there = await ReachesAsync(number, ct);
         if (!there.Ok) return there.Error;
         return there.Value ? await AcquireVersionAsync(new Space(SpaceKind.Version, number), ct) : FsError.NotFound;
+    }
+
+    /// <summary>What names a version everywhere, or its short alias; a text that is none of these may still be a number.</summary>
+    private async ValueTask<Result<NodeInfo>> LookupTextAsync(string name, CancellationToken ct)
+    {
+        Result<IDriveView> ready = await ViewAsync(_live, ct);
+        if (!ready.Ok) return ready.Error;
+        Result<long?> named = await _patience.RunAsync((_drive, name), static (s, token) => s._drive.VersionOfAsync(s.name, token), ct);
+        if (named.Ok && named.Value is { } version) return await AcquireVersionAsync(new Space(SpaceKind.Version, version, name), ct);
+        if (VersionName.TryNumber(name, out long number)) return await LookupNumberAsync(number, ct);
+        return named.Ok || named.Error == FsError.Invalid ? FsError.NotFound : named.Error;
     }
 
     /// <summary>Resolved anew at each lookup; who is inside keeps the version that was resolved.</summary>

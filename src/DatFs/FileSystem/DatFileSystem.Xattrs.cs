@@ -50,6 +50,7 @@ public sealed partial class DatFileSystem
             "version" => Number(node.Name.Space.Kind == SpaceKind.Live ? newest : node.Name.Space.Version),
             "seq" when entry is { Seq: >= 0 } => Number(entry.Seq),
             "writer" => entry?.Writer,
+            "conflict" when entry is { Losers: > 0 } => Number(entry.Losers),
             "blocks" when content is not null => Number(content.Blocks),
             "local" when content is not null => Number(content.LocalBytes()),
             _ => null,

@@ -2,7 +2,10 @@ using System.Globalization;
 
 namespace DatFs.FileSystem;
 
-/// <summary>A name in <c>.dat/versions</c>: a number, or "@" and a time in UTC ("@2018-01-24T1730Z", "@yesterday", "@2h-ago").</summary>
+/// <summary>
+/// A name in <c>.dat/versions</c>: a number, "@" and a time in UTC ("@2018-01-24T1730Z", "@yesterday", "@2h-ago"), or the hex text or the short
+/// alias of a version of several writers.
+/// </summary>
 internal static class VersionName
 {
     private const int MaxAgoDigits = 9;
@@ -12,11 +15,16 @@ internal static class VersionName
         "yyyy-MM-dd'T'HHmm'Z'", "yyyy-MM-dd'T'HH:mm'Z'", "yyyy-MM-dd'T'HHmmss'Z'", "yyyy-MM-dd'T'HH:mm:ss'Z'", "yyyy-MM-dd",
     ];
 
+    /// <summary>Hexadecimal digits of the shortest text that may name a version.</summary>
+    public const int MinText = 16;
+
     public static string Of(long version) => version.ToString(CultureInfo.InvariantCulture);
 
     /// <summary>A version's one spelling: decimal, no sign, no leading zeros.</summary>
     public static bool TryNumber(string name, out long version) =>
         long.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out version) && Of(version) == name;
+
+    public static bool IsText(string name) => name.Length >= MinText && name.All(char.IsAsciiHexDigitLower);
 
     public static bool TryTime(string name, DateTimeOffset now, out DateTimeOffset time)
     {

@@ -27,6 +27,9 @@ internal static class CommandLine
         root.Add(UnmountCommand.Create());
         root.Add(ShareCommand.Create());
         root.Add(ExportCommand.Create());
+        root.Add(CreateCommand.Create());
+        foreach (Command command in ChangeCommands.Create()) root.Add(command);
+        foreach (Command command in WriterCommands.Create()) root.Add(command);
         root.Add(StatusCommand.Create());
         root.Add(PeersCommand.Create());
         root.Add(DoctorCommand.Create());

@@ -64,10 +64,20 @@ internal sealed class DriveOptions
         DefaultValueFactory = _ => "30s",
     };
 
+    private readonly Option<string> _conflicts = new("--conflicts")
+    {
+        Description = "How versions that lost a conflict show: beside the one that won, or hidden.",
+        HelpName = "beside|hidden",
+        DefaultValueFactory = _ => Beside,
+    };
+
     private readonly Option<bool> _verbose = new("--verbose", "-v")
     {
         Description = "Say more in the log.",
     };
+
+    private const string Beside = "beside";
+    private const string Hidden = "hidden";
 
     public void AddTo(Command command)
     {
@@ -87,7 +97,11 @@ internal sealed class DriveOptions
         {
             if (result.GetValue(_noDiscovery) && result.GetValue(_discovery) is not null) result.AddError("--discovery and --no-discovery contradict each other.");
         });
-        foreach (Option option in (Option[])[_peers, _listen, _discovery, _noDiscovery, _servers, _config, _storage, _offline, _ioTimeout, _verbose]) command.Add(option);
+        _conflicts.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<string>() is not (Beside or Hidden)) result.AddError($"--conflicts takes {Beside} or {Hidden}.");
+        });
+        foreach (Option option in (Option[])[_peers, _listen, _discovery, _noDiscovery, _servers, _config, _storage, _offline, _ioTimeout, _conflicts, _verbose]) command.Add(option);
     }
 
     public DriveSettings Read(ParseResult parsed)
@@ -103,6 +117,7 @@ internal sealed class DriveOptions
             StorageRoot = parsed.GetValue(_storage) is { } storage ? Path.GetFullPath(storage) : null,
             Offline = parsed.GetValue(_offline),
             IoTimeout = ioTimeout,
+            HideConflicts = parsed.GetValue(_conflicts) == Hidden,
             Verbose = parsed.GetValue(_verbose),
         };
     }

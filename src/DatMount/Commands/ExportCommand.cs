@@ -18,7 +18,7 @@ internal static class ExportCommand
         Option<string?> version = new("--version") { Description = "Export this version instead of the newest.", HelpName = "N" };
         Command command = new("export", "Copy a drive's files into a folder; run again to resume.\n\nExample:\n  datmount export dat://<key> ./copy --peer 192.0.2.7:3282") { drive, folder, version };
         options.AddTo(command);
-        command.SetAction((parsed, ct) => RunAsync(parsed.GetValue(drive)!, Path.GetFullPath(parsed.GetValue(folder)!), parsed.GetValue(version), options.Read(parsed), ct));
+        command.SetAction((parsed, ct) => RunAsync(parsed.GetValue(drive)!, Path.GetFullPath(parsed.GetValue(folder)!), parsed.GetValue(version), options.Read(parsed) with { ReadOnly = true }, ct));
         return command;
     }
 

@@ -63,7 +63,7 @@ internal static class ControlClient
         return int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int id) && Directory.Exists("/proc/" + id.ToString(CultureInfo.InvariantCulture));
     }
 
-    private static HttpClient Connect(string socket, TimeSpan timeout) => new(new SocketsHttpHandler
+    internal static HttpClient Connect(string socket, TimeSpan timeout) => new(new SocketsHttpHandler
     {
         ConnectCallback = async (_, ct) =>
         {

@@ -34,6 +34,7 @@ internal static class ControlEndpoint
         web.MapPost("/peers", (AddPeerRequest request) => PeerAddress.TryParse(request.Address, out PeerAddress address) && activity.AddPeer(address)
             ? Results.Ok()
             : Results.BadRequest("no drive is open yet, or the address is not host:port"));
+        DriveEndpoint.Map(web, activity);
         web.MapPost("/unmount", (UnmountRequest request, CancellationToken ct) => activity.StopAsync(request.Lazy, ct));
     }
 }

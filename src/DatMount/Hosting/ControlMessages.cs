@@ -48,6 +48,12 @@ internal sealed record DriveReport(
     /// <summary>Why the drive cannot be written here, where that needs a reason.</summary>
     public string? ReadOnlyBecause { get; init; }
 
+    /// <summary>What names the version on every machine, where its number does not.</summary>
+    public string? VersionText { get; init; }
+
+    /// <summary>A short form of that, for this machine.</summary>
+    public string? VersionAlias { get; init; }
+
     /// <summary>The host name by which the drive was named.</summary>
     public string? Name { get; init; }
 
@@ -75,4 +81,13 @@ internal sealed record UnmountReply(bool Done, string Message);
 [JsonSerializable(typeof(UnmountReply))]
 [JsonSerializable(typeof(AddPeerRequest))]
 [JsonSerializable(typeof(DoctorReport))]
+[JsonSerializable(typeof(OwnWriterReport))]
+[JsonSerializable(typeof(List<WriterReport>))]
+[JsonSerializable(typeof(List<ConflictReport>))]
+[JsonSerializable(typeof(List<ChangeReport>))]
+[JsonSerializable(typeof(AuthorizeRequest))]
+[JsonSerializable(typeof(AuthorizeReply))]
+[JsonSerializable(typeof(IgnoreRequest))]
+[JsonSerializable(typeof(VersionReply))]
+[JsonSerializable(typeof(FailureReply))]
 internal sealed partial class ControlJson : JsonSerializerContext;

@@ -80,6 +80,8 @@ internal sealed class DriveSession : IAsyncDisposable
                 // Nobody is waited for who cannot come.
                 Offline = settings.Offline || (settings.Peers.Count == 0 && settings.Listen is null && !discovery.Any),
                 Purpose = purpose,
+                ReadOnly = settings.ReadOnly,
+                HideConflicts = settings.HideConflicts,
                 Log = loggers.CreateLogger("datmount.drive"),
                 Time = time,
             }, ct);
@@ -125,11 +127,16 @@ internal sealed class DriveSession : IAsyncDisposable
         }
     }
 
-    /// <summary>The view a user asked for: null = the newest, else a number or a time.</summary>
+    /// <summary>The version in the link, as typed.</summary>
+    public string? LinkedVersion => Reference.Version?.ToString(System.Globalization.CultureInfo.InvariantCulture);
+
+    /// <summary>The view a user asked for: a number, a text or a time, else the version in the link, else the newest.</summary>
     public async Task<IDriveView> ViewAsync(string? version, CancellationToken ct)
     {
         IDriveView live = await ReadyAsync(ct);
-        return version is null ? live : await Drive.CheckoutAsync(await VersionArgument.ResolveAsync(version, Drive, _time, ct), ct);
+        if (version is null && Reference.Version is { } linked && Drive.Writers is not null)
+            throw new CommandException(ExitCode.Usage, $"+{linked} in the link means nothing: a drive of several writers counts its versions on each machine; pass one on as the text that 'datmount status --json' shows, and take it with --version");
+        return (version ?? LinkedVersion) is { } asked ? await Drive.CheckoutAsync(await VersionArgument.ResolveAsync(asked, Drive, _time, ct), ct) : live;
     }
 
     public DriveReport Report(string activity, string? mountpoint, bool ready, long fileSystemRequests)
@@ -145,6 +152,8 @@ internal sealed class DriveSession : IAsyncDisposable
             Received, _replicator.Traffic.Sum(feed => feed.UploadedBytes), fileSystemRequests)
         {
             ReadOnlyBecause = status.ReadOnlyBecause,
+            VersionText = status.VersionText,
+            VersionAlias = status.VersionAlias,
             Name = _name?.Name,
             NameProblem = _name?.Problem,
             Sources = [.. _peers.Sources.Select(SourceHealthReport.Of)],

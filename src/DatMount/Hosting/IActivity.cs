@@ -17,6 +17,9 @@ internal interface IActivity : IAsyncDisposable
     /// <summary>Ends it in order. With <paramref name="lazy"/> what is still in use is detached instead of waited for.</summary>
     Task<UnmountReply> StopAsync(bool lazy, CancellationToken ct);
 
+    /// <summary>The drive, once it is open.</summary>
+    DriveSession? Session { get; }
+
     /// <summary>Connects to one more address and stays connected. False = there is no drive yet.</summary>
     bool AddPeer(PeerAddress address);
 

@@ -21,11 +21,12 @@ internal sealed class MountActivity(MountRequest request, TimeProvider time, ILo
 
     public Task Completion => _ended.Task;
 
+    public DriveSession? Session => _session;
+
     public async Task StartAsync(CancellationToken ct)
     {
-        _session = await DriveSession.OpenAsync(request.Drive, $"mounted at {request.Mountpoint}", request.Settings, time, loggers, ct);
-        string? version = request.Version ?? _session.Reference.Version?.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        if (version is not null) await MountAsync((await _session.ViewAsync(version, ct)).Version, ct);
+        _session = await DriveSession.OpenAsync(request.Drive, $"mounted at {request.Mountpoint}", request.Settings with { ReadOnly = request.ReadOnly }, time, loggers, ct);
+        if ((request.Version ?? _session.LinkedVersion) is not null) await MountAsync((await _session.ViewAsync(request.Version, ct)).Version, ct);
         else
         {
             await MountAsync(null, ct);

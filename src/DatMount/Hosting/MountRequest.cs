@@ -50,6 +50,7 @@ internal sealed record MountRequest
         "config" => this with { Settings = Settings with { ConfigurationFile = Path.GetFullPath(value) } },
         "offline" => this with { Settings = Settings with { Offline = true } },
         "io-timeout" => this with { Settings = Settings with { IoTimeout = Time(name, value) } },
+        "conflicts" => this with { Settings = Settings with { HideConflicts = value switch { "beside" => false, "hidden" => true, _ => throw Wrong(name, "takes beside or hidden") } } },
         "version" => this with { Version = value },
         "follow-foreign-links" => this with { FollowForeignLinks = true },
         _ => throw Wrong(name, "is not known; 'datmount mount --help' lists what there is"),

@@ -15,6 +15,8 @@ internal sealed class ShareActivity(string reference, DriveSettings settings, IL
 
     public Task Completion => _ended.Task;
 
+    public DriveSession? Session => _session;
+
     public async Task StartAsync(CancellationToken ct) => _session = await DriveSession.OpenAsync(reference, "shared", settings, TimeProvider.System, loggers, ct);
 
     public Task<UnmountReply> StopAsync(bool lazy, CancellationToken ct)

@@ -63,6 +63,17 @@ public sealed partial class Database
         return Number(writer, id, stored, list);
     }
 
+    /// <summary>The list of writers under which an entry was written, the entry that holds it, and its block.</summary>
+    /// <exception cref="DatException">Offline, TimedOut, Corrupt, Io.</exception>
+    internal async ValueTask<(DatabaseEntry Entry, long Seq, FeedKey[] Keys)> ListAtAsync(Writer writer, long seq, CancellationToken ct)
+    {
+        using BlockLease named = await writer.Feed.ReadAsync(seq, FetchPriority.Interactive, ct);
+        long at = Decode(writer, seq, named).Message.Inflate!.Value;
+        using BlockLease block = await writer.Feed.ReadAsync(at, FetchPriority.Interactive, ct);
+        EntryBlock stored = Decode(writer, at, block);
+        return (await EntryAsync(new EntryId(writer.Number, at), ct), at, stored.Message.Feeds);
+    }
+
     private static EntryBlock Decode(Writer writer, long seq, BlockLease block)
     {
         try

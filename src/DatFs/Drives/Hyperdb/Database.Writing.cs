@@ -38,6 +38,24 @@ public sealed partial class Database
         }
     }
 
+    /// <summary>Writes what is prepared while nobody else writes: bytes go to our content feed first, and the changes that it answers with name them.</summary>
+    /// <exception cref="DatException">NotWritable, Invalid, Offline, TimedOut, Corrupt, Io.</exception>
+    internal async ValueTask<IReadOnlyList<DatabaseEntry>> WriteAsync(Func<Feed, ValueTask<IReadOnlyList<DatabaseWrite>>> prepare, CancellationToken ct)
+    {
+        await _writing.WaitAsync(ct);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            Feed content = OwnContent(_local ?? throw NotWritable()) ?? throw NotWritable();
+            IReadOnlyList<DatabaseWrite> changes = await prepare(content);
+            return changes.Count == 0 ? [] : await CommitAsync(changes, null, ct);
+        }
+        finally
+        {
+            _writing.Release();
+        }
+    }
+
     /// <summary>Lets somebody write (§10). There is no way back. False when they may already.</summary>
     /// <exception cref="DatException">NotWritable, Unsupported (too many writers), Offline, TimedOut, Corrupt, Io.</exception>
     public async ValueTask<bool> AuthorizeAsync(FeedKey key, CancellationToken ct)

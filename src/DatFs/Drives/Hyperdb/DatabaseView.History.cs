@@ -41,6 +41,24 @@ public sealed partial class DatabaseView
         }
     }
 
+    /// <summary>Every entry that led to this version, each before all that it covers; read as far as is asked for.</summary>
+    /// <exception cref="DatException">Offline, TimedOut, Corrupt, Io.</exception>
+    public async IAsyncEnumerable<DatabaseEntry> NewestFirstAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken ct)
+    {
+        int writers = _heads.Length == 0 ? 0 : _heads.Max(head => head.ClockLength);
+        List<DatabaseEntry> open = [];
+        for (int number = 0; number < writers; number++)
+            if (_heads.Max(head => head.Known(number)) is >= 2 and long length) open.Add(await _database.EntryAsync(new EntryId(number, length - 1), ct));
+        while (open.Count > 0)
+        {
+            // Of each writer the newest is open, and knows all that his earlier ones do.
+            DatabaseEntry next = open.Where(entry => !open.Exists(other => other.Covers(entry))).OrderBy(entry => entry.Writer.ToHex(), StringComparer.Ordinal).FirstOrDefault() ?? open[0];
+            yield return next;
+            open.Remove(next);
+            if (next.Seq > 1) open.Add(await _database.EntryAsync(new EntryId(next.Id.Writer, next.Seq - 1), ct));
+        }
+    }
+
     /// <summary>The entries that a key has had, newest first: each before all that it covers.</summary>
     /// <exception cref="DatException">Offline, TimedOut, Corrupt, Io.</exception>
     public async ValueTask<IReadOnlyList<DatabaseEntry>> KeyHistoryAsync(string key, CancellationToken ct)
@@ -50,9 +68,7 @@ public sealed partial class DatabaseView
         while (open.TryDequeue(out DatabaseEntry? entry))
         {
             if (!found.TryAdd(entry.Id, entry)) continue;
-            long[] before = new long[entry.ClockLength];
-            for (int number = 0; number < before.Length; number++) before[number] = number == entry.Id.Writer ? entry.Seq : entry.Known(number);
-            foreach (DatabaseEntry earlier in await (await _database.AtAsync(before, ct)).GetAsync(key, ct, deletes: true)) open.Enqueue(earlier);
+            foreach (DatabaseEntry earlier in await (await BeforeAsync(entry, ct)).GetAsync(key, ct, deletes: true)) open.Enqueue(earlier);
         }
 
         List<DatabaseEntry> left = [.. found.Values.OrderBy(entry => entry.Writer.ToHex(), StringComparer.Ordinal).ThenByDescending(entry => entry.Seq)];
@@ -65,6 +81,15 @@ public sealed partial class DatabaseView
         }
 
         return ordered;
+    }
+
+    /// <summary>What an entry's writer saw when it was written.</summary>
+    /// <exception cref="DatException">Offline, TimedOut, Corrupt, Io.</exception>
+    public ValueTask<DatabaseView> BeforeAsync(DatabaseEntry entry, CancellationToken ct)
+    {
+        long[] before = new long[entry.ClockLength];
+        for (int number = 0; number < before.Length; number++) before[number] = number == entry.Id.Writer ? entry.Seq : entry.Known(number);
+        return _database.AtAsync(before, ct);
     }
 
     /// <summary>Keys whose visible entries differ from those of another version of the same database. Parts that both share are not read.</summary>

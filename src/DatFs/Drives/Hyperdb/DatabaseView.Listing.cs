@@ -93,7 +93,7 @@ public sealed partial class DatabaseView
 
     private static bool IsChild(string key, string prefix) => key.StartsWith(prefix, StringComparison.Ordinal);
 
-    private static string NameOf(string key, string prefix)
+    internal static string NameOf(string key, string prefix)
     {
         ReadOnlySpan<char> rest = key.AsSpan(prefix.Length);
         if (prefix.Length == 0 && rest.StartsWith("/")) rest = rest[1..];

@@ -9,10 +9,10 @@ namespace DatFs.Drives.Hyperdb;
 
 /// <summary>
 /// A drive of several writers (hyperdb-multiwriter.md §15, §16): paths are keys of a database, values attributes, and the bytes lie in the
-/// content feed of whoever wrote the entry. Only read for now. Versions are numbered by <see cref="VersionTable"/>: the live view never goes
+/// content feed of whoever wrote the entry. Versions are numbered by <see cref="VersionTable"/>: the live view never goes
 /// back, and its number is on the disk before anyone sees it. Used by the opener of drives; any thread may call.
 /// </summary>
-internal sealed class HyperdbDrive : IDrive
+internal sealed partial class HyperdbDrive : IDrive
 {
     /// <summary>Changed paths told one by one; of more it is only said that everything may have changed.</summary>
     public const int MaxChangedPaths = 4096;
@@ -20,6 +20,7 @@ internal sealed class HyperdbDrive : IDrive
     private readonly Lock _lock = new();
     private readonly Database _database;
     private readonly VersionTable _versions;
+    private readonly WriterNotes _notes;
     private readonly IDisposable? _held;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
@@ -29,10 +30,10 @@ internal sealed class HyperdbDrive : IDrive
     private volatile HyperdbView _live;
     private bool _disposed;
 
-    /// <summary>Takes a database and the table of its versions over.</summary>
-    public HyperdbDrive(Database database, VersionTable versions, IDisposable? held, TimeProvider time, ILogger log)
+    /// <summary>Takes a database, the table of its versions and the notes about its writers over.</summary>
+    public HyperdbDrive(Database database, VersionTable versions, WriterNotes notes, IDisposable? held, TimeProvider time, ILogger log)
     {
-        (_database, _versions, _held, _time, _log) = (database, versions, held, time, log);
+        (_database, _versions, _notes, _held, _time, _log) = (database, versions, notes, held, time, log);
         _live = new HyperdbView(this, new DatabaseView(database, [], []), 0);
         database.Changed += Follow;
         Publish(database.Live);
@@ -42,11 +43,17 @@ internal sealed class HyperdbDrive : IDrive
 
     public string Format => EntryCodec.Protocol;
 
-    public bool Writable => false;
+    public bool Writable => _database.IsAuthorized;
 
     public IDriveView Live => _live;
 
     public Database Database => _database;
+
+    /// <summary>What is noted about writers.</summary>
+    public WriterNotes Notes => _notes;
+
+    /// <summary>Versions that lost stand beside the one that is shown.</summary>
+    public bool ShowsLosers { get; init; } = true;
 
     public DriveStatus Status
     {
@@ -58,7 +65,9 @@ internal sealed class HyperdbDrive : IDrive
             return new DriveStatus(Live.Version, feeds.Sum(feed => feed.Length), feeds.Sum(feed => feed.HeldBlocks), contents.Sum(feed => feed.Length), contents.Sum(feed => feed.HeldBlocks), contents.Sum(feed => feed.ByteLength))
             {
                 HiddenNames = hidden,
-                ReadOnlyBecause = _database.LocalKey is null ? null : "drives of several writers can only be read by this version",
+                VersionText = Convert.ToHexStringLower(_live.Database.Version),
+                VersionAlias = VersionTable.AliasOf(_live.Database.Version),
+                ReadOnlyBecause = _database.LocalKey is null || Writable ? null : "nobody has let this machine write yet: 'datmount writer' prints the key that a writer has to authorize",
             };
         }
     }
@@ -83,6 +92,14 @@ internal sealed class HyperdbDrive : IDrive
         {
             throw new DatException(failure.Error, $"version {version} is not stored here, and no peer gave it: {failure.Message}", failure);
         }
+    }
+
+    public async ValueTask<long?> VersionOfAsync(string text, CancellationToken ct)
+    {
+        if (_versions.FindAlias(text) is { } known) return known;
+        if (text.Length <= 2 * FeedKey.Size || text.Length % 2 != 0 || !text.All(char.IsAsciiHexDigit)) return null;
+        DatabaseView view = await _database.CheckoutAsync(Convert.FromHexString(text), ct);
+        return _versions.NumberOf(view.Version, _time.GetUtcNow());
     }
 
     public async ValueTask<long> VersionAtAsync(DateTimeOffset time, CancellationToken ct)

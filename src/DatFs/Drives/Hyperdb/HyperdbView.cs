@@ -1,4 +1,3 @@
-using System.Globalization;
 using DatFs.Drives.Hyperdrive;
 
 namespace DatFs.Drives.Hyperdb;
@@ -7,13 +6,13 @@ namespace DatFs.Drives.Hyperdb;
 /// One version of a multi-writer drive (hyperdb-multiwriter.md §15, §16). Directories are wherever live keys lie below; of several entries of
 /// one path every machine shows the same one, and the files that lost stand beside it, read-only, under names that tell who wrote them.
 /// </summary>
-internal sealed class HyperdbView(HyperdbDrive drive, DatabaseView database, long version) : IDriveView
+internal sealed partial class HyperdbView(HyperdbDrive drive, DatabaseView database, long version) : IDriveView
 {
-    private const uint PermissionMask = 0x1FF;
+    /// <summary>The bits of a mode that entries keep.</summary>
+    public const uint PermissionMask = 0x1FF;
+
     private const uint WriteBits = 0x92;
     private const uint ImplicitMode = 0x1ED;
-    private const string ConflictMark = " (conflict ";
-
     private static readonly long s_maxTime = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
 
     public long Version => version;
@@ -35,12 +34,12 @@ internal sealed class HyperdbView(HyperdbDrive drive, DatabaseView database, lon
         string[] parts = path.Components();
         if (!Array.TrueForAll(parts, EntryNames.IsUsable)) return null;
         string key = string.Join('/', parts);
-        IReadOnlyList<DatabaseEntry> own = await database.GetAsync(key, ct);
-        if (Entry(path, own, await database.FirstBelowAsync(key, ct) is not null) is { } entry) return entry;
+        IReadOnlyList<DatabaseEntry> own = await GetAsync(key, ct);
+        if (Entry(path, own, await HasBelowAsync(key, ct)) is { } entry) return entry;
         if (own.Count > 0) throw new DatException(DatError.Corrupt, $"the attributes of {path} cannot be read");
 
         // What stands beside a path is found where it is shown.
-        if (!path.Name.Contains(EntryNames.BesideMark, StringComparison.Ordinal) && !path.Name.Contains(ConflictMark, StringComparison.Ordinal)) return null;
+        if (!path.Name.Contains(EntryNames.BesideMark, StringComparison.Ordinal) && !path.Name.Contains(ConflictNames.Mark, StringComparison.Ordinal)) return null;
         IReadOnlyList<DriveEntry>? siblings = await ListAsync(path.Parent, ct);
         return siblings?.FirstOrDefault(one => one.Path == path);
     }
@@ -50,8 +49,8 @@ internal sealed class HyperdbView(HyperdbDrive drive, DatabaseView database, lon
         string[] parts = path.Components();
         if (!Array.TrueForAll(parts, EntryNames.IsUsable)) return null;
         string key = string.Join('/', parts);
-        IReadOnlyList<DatabaseName> names = await database.ListAsync(key, ct);
-        if (names.Count == 0 && !path.IsRoot && Entry(path, await database.GetAsync(key, ct), false)?.Kind != EntryKind.Directory) return null;
+        IReadOnlyList<DatabaseName> names = await NamesAsync(key, ct);
+        if (names.Count == 0 && !path.IsRoot && Entry(path, await GetAsync(key, ct), false)?.Kind != EntryKind.Directory) return null;
         List<DriveEntry> entries = [];
         List<(DrivePath Path, DatabaseEntry Loser)> beside = [];
         foreach (DatabaseName name in names)
@@ -63,17 +62,18 @@ internal sealed class HyperdbView(HyperdbDrive drive, DatabaseView database, lon
             }
 
             entries.Add(entry);
-            if (name.Own is null) continue;
-            foreach (DatabaseEntry loser in Files(name.Own.Entries))
-                if (entry.Kind == EntryKind.Directory || loser.Id != ((DatabaseEntry)entry.FormatState!).Id) beside.Add((entry.Path, loser));
+            if (name.Own is { Entries.Count: > 1 } || entry.Kind == EntryKind.Directory)
+                foreach (DatabaseEntry loser in Losers(entry, name.Own?.Entries ?? [])) beside.Add((entry.Path, loser));
         }
 
+        if (!ShowsLosers(path)) beside.Clear();
         HashSet<string> taken = [.. entries.Select(entry => entry.Path.Name)];
         foreach ((DrivePath winner, DatabaseEntry loser) in beside)
         {
-            if (BesideName(winner.Name, loser, taken) is not { } name) continue;
-            DriveEntry entry = FileOrLink(path.Child(name), loser, StatOf(loser)!);
-            entries.Add(entry with { Mode = entry.Mode & ~WriteBits, Identity = (entry.Identity, ConflictMark) });
+            HyperdbStat stat = StatOf(loser)!;
+            if (ConflictNames.Take(winner.Name, loser, stat.Mtime, drive.Notes.LabelOf(loser.Writer), taken) is not { } name) continue;
+            DriveEntry entry = FileOrLink(path.Child(name), loser, stat);
+            entries.Add(entry with { Mode = entry.Mode & ~WriteBits, Identity = (entry.Identity, ConflictNames.Mark) });
         }
 
         entries.Sort(static (a, b) => EntryNames.Compare(a.Path.Name, b.Path.Name));
@@ -87,18 +87,30 @@ internal sealed class HyperdbView(HyperdbDrive drive, DatabaseView database, lon
         return new HyperdriveContent(drive.ContentOf(own), new HyperStat(stat.Mode, 0, 0, isData ? stat.Size ?? 0 : 0, isData ? stat.Blocks ?? 0 : 0, stat.Offset, stat.ByteOffset, stat.Mtime, stat.Ctime, null));
     }
 
-    // Directories win over files, then the later over the earlier, then the larger key (§16).
-    private static DriveEntry? Entry(DrivePath path, IReadOnlyList<DatabaseEntry> own, bool hasChildren)
+    // Directories win over files, then what was chosen, then the later over the earlier, then the larger key (§16).
+    private DriveEntry? Entry(DrivePath path, IReadOnlyList<DatabaseEntry> own, bool hasChildren)
     {
-        DatabaseEntry? explicitly = Winner(own.Where(entry => StatOf(entry) is { } stat && KindOf(stat) == EntryKind.Directory));
+        DatabaseEntry? explicitly = Latest(own.Where(entry => StatOf(entry) is { } stat && KindOf(stat) == EntryKind.Directory));
         if (hasChildren || explicitly is not null) return Directory(path, explicitly);
-        return Winner(Files(own)) is { } winner ? FileOrLink(path, winner, StatOf(winner)!) : null;
+        return Winner(path, [.. Files(own)]) is { } winner ? FileOrLink(path, winner, StatOf(winner)!) with { Losers = own.Count - 1 } : null;
     }
 
     private static IEnumerable<DatabaseEntry> Files(IEnumerable<DatabaseEntry> entries) => entries.Where(entry => StatOf(entry) is { } stat && KindOf(stat) != EntryKind.Directory);
 
-    private static DatabaseEntry? Winner(IEnumerable<DatabaseEntry> entries) =>
+    private static DatabaseEntry? Latest(IEnumerable<DatabaseEntry> entries) =>
         entries.OrderByDescending(entry => StatOf(entry)!.Mtime).ThenByDescending(entry => entry.Writer.ToHex(), StringComparer.Ordinal).FirstOrDefault();
+
+    private DatabaseEntry? Winner(DrivePath path, DatabaseEntry[] files)
+    {
+        if (files.Length < 2 || drive.Choice is not { } choice) return Latest(files);
+        DriveSide[] sides = [.. files.OrderBy(entry => entry.Writer.ToHex(), StringComparer.Ordinal).Select(Side)];
+        DriveSide? chosen = choice.Choose(path, sides);
+        return chosen is null ? Latest(files) : Array.Find(files, entry => entry.Writer == chosen.Writer && entry.Seq == chosen.Seq) ?? Latest(files);
+    }
+
+    // The same bytes written twice are no conflict.
+    private IEnumerable<DatabaseEntry> Losers(DriveEntry shown, IReadOnlyList<DatabaseEntry> own) =>
+        Files(own).Where(entry => shown.FormatState is not DatabaseEntry winner || (entry.Id != winner.Id && !drive.IsSameContent(entry, winner)));
 
     private static DriveEntry Directory(DrivePath path, DatabaseEntry? own)
     {
@@ -146,20 +158,4 @@ internal sealed class HyperdbView(HyperdbDrive drive, DatabaseView database, lon
         HyperStat.Link when stat.LinkName is { Length: > 0 } => EntryKind.Symlink,
         _ => EntryKind.File,
     };
-
-    // "name (conflict WRITER8 YYYY-MM-DD HHMMSS).ext"; a key that really exists keeps its name.
-    private static string? BesideName(string winner, DatabaseEntry loser, HashSet<string> taken)
-    {
-        int dot = winner.LastIndexOf('.');
-        (string stem, string extension) = dot > 0 ? (winner[..dot], winner[dot..]) : (winner, "");
-        string time = DateTimeOffset.UnixEpoch.AddMilliseconds(Math.Min(StatOf(loser)!.Mtime, s_maxTime)).ToString("yyyy-MM-dd HHmmss", CultureInfo.InvariantCulture);
-        string mark = $"{ConflictMark}{loser.Writer.ToHex()[..8]} {time})";
-        foreach (string end in (string[])[mark, string.Create(CultureInfo.InvariantCulture, $"{mark} seq{loser.Seq}")])
-        {
-            string name = stem + end + extension;
-            if (EntryNames.IsUsable(name) && taken.Add(name)) return name;
-        }
-
-        return null;
-    }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using DatFs.Crypto;
 using DatFs.Storage;
 
 namespace DatFs.Drives.Hyperdb;
@@ -11,6 +12,7 @@ namespace DatFs.Drives.Hyperdb;
 internal sealed class VersionTable : IDisposable
 {
     private const string Name = "versions";
+    private const int AliasBytes = 8;
 
     /// <summary>Longest file read: some hundred thousand versions.</summary>
     public const long MaxFileSize = 64L << 20;
@@ -18,6 +20,7 @@ internal sealed class VersionTable : IDisposable
     private readonly Lock _gate = new();
     private readonly List<byte[]> _versions = [];
     private readonly Dictionary<string, long> _numbers = [];
+    private readonly Dictionary<string, long> _aliases = [];
     private readonly IRandomAccessFile? _file;
     private long _end;
 
@@ -76,12 +79,27 @@ internal sealed class VersionTable : IDisposable
         lock (_gate) return number >= 1 && number <= _versions.Count ? _versions[(int)number - 1] : null;
     }
 
+    /// <summary>The number of the version with this alias, null when none has it here.</summary>
+    public long? FindAlias(string alias)
+    {
+        lock (_gate) return _aliases.TryGetValue(alias, out long number) ? number : null;
+    }
+
+    /// <summary>A short name of a version: the first 16 hex digits of its BLAKE2b-256. Null for the empty one.</summary>
+    public static string? AliasOf(ReadOnlySpan<byte> version)
+    {
+        if (version.IsEmpty) return null;
+        Span<byte> hash = stackalloc byte[Blake2b.HashSize];
+        Blake2b.Hash(hash, version);
+        return Convert.ToHexStringLower(hash[..AliasBytes]);
+    }
+
     public void Dispose() => _file?.Dispose();
 
     private long Add(byte[] version, string hex)
     {
         _versions.Add(version);
-        _numbers.TryAdd(hex, _versions.Count);
+        if (_numbers.TryAdd(hex, _versions.Count)) _aliases.TryAdd(AliasOf(version)!, _versions.Count);
         return _versions.Count;
     }
 

@@ -10,7 +10,9 @@ internal sealed partial class HyperdriveDrive
 {
     private readonly TaskCompletionSource _known = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile IDrive? _successor;
-    private long _forwarded;
+    private IDriveView? _forwarded;
+
+    public ValueTask<long?> VersionOfAsync(string text, CancellationToken ct) => _successor?.VersionOfAsync(text, ct) ?? ValueTask.FromResult<long?>(null);
 
     // Until the kind of the drive is known, or why it cannot be.
     private async ValueTask KnownAsync(CancellationToken ct)
@@ -44,8 +46,8 @@ internal sealed partial class HyperdriveDrive
         Action<DriveChange>[] observers;
         lock (_lock)
         {
-            if (change.After.Version <= _forwarded) return;
-            _forwarded = change.After.Version;
+            if (ReferenceEquals(change.After, _forwarded)) return;
+            _forwarded = change.After;
             observers = [.. _observers];
         }
 

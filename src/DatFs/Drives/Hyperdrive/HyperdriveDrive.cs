@@ -70,6 +70,10 @@ internal sealed partial class HyperdriveDrive : IDrive, IContentFeed, IFeedObser
 
     public bool Writable => _successor?.Writable ?? _metadata.Writable;
 
+    public IDriveWriter? Writer => _successor?.Writer;
+
+    public IDriveWriters? Writers => _successor?.Writers;
+
     public IDriveView Live => _successor?.Live ?? Volatile.Read(ref _live);
 
     /// <summary>What is known of the tree, for counting what look-ups cost.</summary>
