@@ -39,6 +39,9 @@ public sealed class MultiDrivePeer : ReplicatingPeer
     /// <summary>Deletes a file.</summary>
     public Task UnlinkAsync(string path) => Node.DoAsync("unlink", new { path });
 
+    /// <summary>The bytes of a file.</summary>
+    public async Task<byte[]> ReadAsync(string path) => (await Node.DoAsync("read", new { path })).GetProperty("base64").GetBytesFromBase64();
+
     /// <summary>Completes when a file reads so.</summary>
     public Task WaitForAsync(string path, string text) => Node.DoAsync("waitFor", new { path, text });
 

@@ -44,6 +44,16 @@ internal sealed class OurDrive : IAsyncDisposable
         return ours;
     }
 
+    /// <summary>Makes a drive that several may write; nobody is connected.</summary>
+    public static async Task<OurDrive> CreateAsync(string storage)
+    {
+        DatFs.Crypto.FeedKey key = await DriveOpener.CreateAsync(null, null, new DriveOpenOptions { StorageRoot = storage }, CancellationToken.None);
+        return await OpenAsync(DriveReference.Parse(key.ToHex()), storage, null);
+    }
+
+    /// <summary>Opens a kept drive, or a new copy; nobody is connected.</summary>
+    public static Task<OurDrive> OpenKeptAsync(string key, string storage) => OpenAsync(DriveReference.Parse(key), storage, null);
+
     /// <summary>Opens an archive where it lies on disk; nobody is connected.</summary>
     public static Task<OurDrive> OpenFolderAsync(string folder, string? storage = null)
     {
@@ -71,6 +81,39 @@ internal sealed class OurDrive : IAsyncDisposable
         });
         if (Drive.Live.Version >= version) return Drive.Live;
         return await reached.Task.WaitAsync(NodePeer.DefaultPatience);
+    }
+
+    /// <summary>Writes a file.</summary>
+    public async Task PutAsync(string path, byte[] content, long? mtime = null) =>
+        await Drive.Writer!.PutFileAsync(DrivePath.From(path), new MemoryStream(content), new DriveAttributes(0x1A4, mtime), CancellationToken.None);
+
+    /// <summary>Completes when somebody has let us write.</summary>
+    public async Task WaitWritableAsync()
+    {
+        using CancellationTokenSource patience = new(NodePeer.DefaultPatience);
+        while (!Drive.Writable)
+        {
+            TaskCompletionSource newer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            using IDisposable observing = Drive.Observe(change => newer.TrySetResult());
+            await Drive.ReadyAsync(patience.Token);
+            if (!Drive.Writable) await newer.Task.WaitAsync(patience.Token);
+        }
+    }
+
+    /// <summary>The live view once a path reads so.</summary>
+    public async Task<IDriveView> WaitForAsync(string path, byte[] content)
+    {
+        using CancellationTokenSource patience = new(NodePeer.DefaultPatience);
+        while (true)
+        {
+            IDriveView view = await Drive.ReadyAsync(patience.Token);
+            TaskCompletionSource newer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            using IDisposable observing = Drive.Observe(change => newer.TrySetResult());
+            if (Drive.Live != view) continue;
+            if (await view.FindAsync(DrivePath.From(path), patience.Token) is { } entry && entry.Size == content.Length
+                && (content.Length == 0 || (await ReadAsync(view, path, 0, content.Length)).AsSpan().SequenceEqual(content))) return view;
+            await newer.Task.WaitAsync(patience.Token);
+        }
     }
 
     /// <summary>Every file and directory of a view, in ordinal order of paths, all contents read.</summary>
