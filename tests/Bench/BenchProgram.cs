@@ -11,6 +11,7 @@ internal sealed record BenchSettings
     public int WalkFiles { get; init; } = 100_000;
     public int ManyFiles { get; init; } = 200_000;
     public int Names { get; init; } = 100_000;
+    public IReadOnlyList<int> Keys { get; init; } = [10_000, 100_000];
     public int Runs { get; init; } = 3;
 }
 
@@ -20,10 +21,10 @@ internal sealed record BenchSettings
 /// </summary>
 internal static class BenchProgram
 {
-    public static readonly string[] TableNames = ["limits", "clone", "far", "files", "many", "lazy", "mount", "discovery", "join"];
+    public static readonly string[] TableNames = ["limits", "clone", "far", "files", "many", "lazy", "mount", "discovery", "join", "database"];
 
     private const string Usage = """
-        packaging/bench [limits] [clone] [far] [files] [many] [lazy] [mount] [discovery] [join] [options]
+        packaging/bench [limits] [clone] [far] [files] [many] [lazy] [mount] [discovery] [join] [database] [options]
           limits   what the machine can do: BLAKE2b, XSalsa20, loopback, disk, and a receiver's work in one thread
           clone    one big file over loopback: Node to Node, Node to ours, ours to Node, ours to ours
           far      the same through a relay, without delay and with 50 ms each way
@@ -33,14 +34,16 @@ internal static class BenchProgram
           mount    reads and walks through the mount, beside bindfs and Node's fuse-native
           discovery a discovery server with many names under load, beside Node's
           join      from a link to the first block, by each source of peers alone, beside Node's
+          database  a database of 1, 2 and 10 writers in memory, beside hyperdb 3.5.0
         Without a name all of them run; that takes about half an hour.
           --size N[K|M|G]   bytes of the big file (1G)
           --files N         number of small files to clone (10000)
           --walk N          number of files in the mount (100000); Node's has at most 60000
           --many N          number of files between two of ours (200000)
           --names N         number of names at the discovery server (100000)
+          --keys N          number of keys in the database (10000 and 100000)
           --runs N          runs of each, the median counts (3)
-          --quick           64M, 1000 files, a walk of 5000, 5000 files and names, once: to see that everything works
+          --quick           64M, 1000 files, a walk of 5000, 5000 files and names, 2000 keys, once: to see that everything works
         """;
 
     public static async Task<int> RunAsync(string[] arguments)
@@ -64,6 +67,7 @@ internal static class BenchProgram
                 "files" => CloneBench.SmallFilesAsync(table, settings),
                 "lazy" => LazyBench.MeasureAsync(table, settings),
                 "join" => JoinBench.MeasureAsync(table),
+                "database" => DatabaseBench.MeasureAsync(table, settings),
                 "discovery" => DiscoveryBench.MeasureAsync(table, settings),
                 _ => MountBench.MeasureAsync(table, settings),
             });
@@ -81,13 +85,14 @@ internal static class BenchProgram
         {
             string word = arguments[i];
             if (TableNames.Contains(word)) tables.Add(word);
-            else if (word == "--quick") settings = settings with { CloneBytes = 64 << 20, Files = 1000, WalkFiles = 5000, ManyFiles = 5000, Names = 5000, Runs = 1 };
+            else if (word == "--quick") settings = settings with { CloneBytes = 64 << 20, Files = 1000, WalkFiles = 5000, ManyFiles = 5000, Names = 5000, Keys = [2000], Runs = 1 };
             else if (i + 1 == arguments.Length || Amount(arguments[++i]) is not { } amount) return null;
             else if (word == "--size") settings = settings with { CloneBytes = amount };
             else if (word == "--files") settings = settings with { Files = checked((int)amount) };
             else if (word == "--walk") settings = settings with { WalkFiles = checked((int)amount) };
             else if (word == "--many") settings = settings with { ManyFiles = checked((int)amount) };
             else if (word == "--names") settings = settings with { Names = checked((int)amount) };
+            else if (word == "--keys") settings = settings with { Keys = [checked((int)amount)] };
             else if (word == "--runs") settings = settings with { Runs = checked((int)amount) };
             else return null;
         }
