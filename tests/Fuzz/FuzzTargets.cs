@@ -26,6 +26,7 @@ internal static class FuzzTargets
         () => new JsonTarget(),
         () => new PeerTarget(),
         () => new DiscoveryTarget(),
+        () => new DhtRpcTarget(),
     ];
 
     public static IReadOnlyList<string> Names { get; } = [.. s_all.Select(create => create().Name)];

@@ -149,7 +149,6 @@ internal sealed class Walk
     {
         lock (_overlay.Gate)
         {
-            _inFlight--;
             if (_over) return;
             candidate.State = reply is null ? State.Failed : State.Answered;
             if (reply is not null)
@@ -164,6 +163,8 @@ internal sealed class Walk
         }
 
         if (reply is not null) _answered?.Invoke(reply);
+        // Only now: whoever else goes on meanwhile must not end the walk before this answer was told.
+        lock (_overlay.Gate) _inFlight--;
         GoOn();
     }
 
