@@ -44,20 +44,20 @@ public sealed class HyperdbEncodingTests
     {
         foreach (JsonElement row in Vectors.Json("hyperdb/trie.json").EnumerateArray())
         {
-            Dictionary<int, TrieBucket> buckets = [];
+            SortedDictionary<int, List<EntryId>[]> buckets = [];
             foreach (JsonElement list in row.GetProperty("trie").EnumerateArray())
             {
                 int index = list.GetProperty("index").GetInt32();
-                if (!buckets.TryGetValue(index, out TrieBucket? bucket)) buckets.Add(index, bucket = new TrieBucket(index));
+                if (!buckets.TryGetValue(index, out List<EntryId>[]? bucket)) buckets.Add(index, bucket = [[], [], [], [], []]);
                 bucket[list.GetProperty("value").GetInt32()] = [.. list.GetProperty("pointers").EnumerateArray().Select(p => new EntryId(p[0].GetInt32(), p[1].GetInt64()))];
             }
 
-            Trie trie = new([.. buckets.Values.OrderBy(bucket => bucket.Index)]);
+            Trie trie = Trie.Of(buckets);
             int[] numbers = [.. row.GetProperty("encodeMap").EnumerateArray().Select(n => n.GetInt32())];
             byte[] packed = trie.Encode(numbers);
             Convert.ToHexStringLower(packed).Should().Be(row.GetProperty("hex").GetString());
             long[] clock = [.. Enumerable.Repeat(1L << 40, numbers.Length)];
-            bool namesHeaders = buckets.Values.Any(bucket => Enumerable.Range(0, KeyPath.DigitValues).Any(digit => bucket[digit].Any(id => id.Seq == 0)));
+            bool namesHeaders = buckets.Values.Any(bucket => bucket.Any(list => list.Any(id => id.Seq == 0)));
             Trie.TryDecode(packed, 4096, clock, out Trie stored).Should().Be(!namesHeaders, "block 0 is no entry");
             if (namesHeaders) continue;
             int[] back = new int[numbers.Length];

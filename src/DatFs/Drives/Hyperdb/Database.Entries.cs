@@ -148,15 +148,13 @@ public sealed partial class Database
     {
         long[] stamps = stored.Message.Clock;
         if (stamps.Length > list.Keys.Length) throw Corrupt(writer, $"database block {id.Seq} has a clock for more writers than are listed");
-        long[] clock = new long[stamps.Length == 0 ? 0 : list.Numbers.AsSpan(0, stamps.Length).ToArray().Max() + 1];
+        int highest = -1;
+        foreach (int number in list.Numbers.AsSpan(0, stamps.Length)) highest = Math.Max(highest, number);
+        long[] clock = new long[highest + 1];
         for (int at = 0; at < stamps.Length; at++) clock[list.Numbers[at]] = stamps[at];
         if (id.Writer >= clock.Length || clock[id.Writer] != id.Seq + 1) throw Corrupt(writer, $"the clock of database block {id.Seq} does not count itself");
-        foreach (TrieBucket bucket in stored.Trie.Buckets)
-        {
-            for (int digit = 0; digit < KeyPath.DigitValues; digit++)
-                foreach (EntryId pointer in bucket[digit])
-                    if (pointer.Seq >= id.Seq && list.Numbers[pointer.Writer] == id.Writer) throw Corrupt(writer, $"database block {id.Seq} points at itself");
-        }
+        foreach (EntryId pointer in stored.Trie.Pointers)
+            if (pointer.Seq >= id.Seq && list.Numbers[pointer.Writer] == id.Writer) throw Corrupt(writer, $"database block {id.Seq} points at itself");
 
         DatabaseEntry entry = new(id, writer.Key, stored.Message, stored.Path, stored.Trie.Renumber(list.Numbers), clock);
         Interlocked.Increment(ref _decoded);

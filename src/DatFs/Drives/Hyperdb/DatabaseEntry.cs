@@ -17,7 +17,7 @@ public sealed class DatabaseEntry
         Path = path;
         Trie = trie;
         _clock = clock;
-        Weight = 256 + 2L * Key.Length + (message.Value?.Length ?? 0) + 8L * clock.Length + 24L * message.Trie.Length + path.Length / 4;
+        Weight = 256 + 2L * Key.Length + (message.Value?.Length ?? 0) + 8L * clock.Length + message.Trie.Length + trie.Weight + path.Length / 4;
     }
 
     /// <summary>Who wrote it.</summary>

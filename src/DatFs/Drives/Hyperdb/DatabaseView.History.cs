@@ -100,7 +100,7 @@ public sealed partial class DatabaseView
         while (open.TryPop(out (TrieGroup? Left, TrieGroup? Right) pair))
         {
             if ((pair.Left ?? pair.Right) is not { } any) continue;
-            if (pair.Left is not null && pair.Right is not null && pair.Left.Members.SetEquals(pair.Right.Members)) continue;
+            if (pair.Left is not null && pair.Right is not null && pair.Left.HasSame(pair.Right)) continue;
             DatabaseEntry[] left = pair.Left is null ? [] : await _walk.EntriesAsync(pair.Left, ct);
             DatabaseEntry[] right = pair.Right is null ? [] : await _walk.EntriesAsync(pair.Right, ct);
             if (any.Digit == KeyPath.End)

@@ -66,6 +66,7 @@ public sealed partial class DatabaseView
     {
         key = KeyPath.Normalise(key);
         KeyPath path = KeyPath.Of(key);
+        if (_heads is [{ } only] && TryFollow(only, key, path, out DatabaseEntry? one)) return one is null || (one.Deleted && !deletes) ? [] : [one];
         TrieGroup? found = await _walk.DescendAsync(TrieWalk.Root(_heads), path, path.Length, ct);
         if (found is null) return [];
         DatabaseEntry[] entries = DatabaseEntry.Uncovered([.. (await _walk.EntriesAsync(found, ct)).Where(entry => entry.Key == key)]);
@@ -89,7 +90,7 @@ public sealed partial class DatabaseView
                 foreach (DatabaseKey key in Keys(entries))
                 {
                     if (!key.Key.StartsWith(prefix, StringComparison.Ordinal) || (!key.IsLive && !listing.Deletes)) continue;
-                    if (!((listing.After || prefix.Length == 0) && KeyPath.Of(key.Key).Length == path.Length)) yield return key;
+                    if (!((listing.After || prefix.Length == 0) && group.Index == path.Length)) yield return key;
                 }
 
                 continue;
@@ -101,6 +102,38 @@ public sealed partial class DatabaseView
         }
     }
 
-    private static IEnumerable<DatabaseKey> Keys(DatabaseEntry[] entries) =>
+    // While nothing on the way is ambiguous and all of it is here, there is one entry to look at for each step. False otherwise.
+    private bool TryFollow(DatabaseEntry head, string key, KeyPath path, out DatabaseEntry? found)
+    {
+        DatabaseEntry at = head;
+        found = null;
+        for (int index = 0; ;)
+        {
+            // An index may lead aside also where the entry itself stays on the way: somebody else's entries lie there.
+            int leaves = Math.Min(path.Diverges(at.Path, 0), path.Length - 1);
+            if (leaves < Math.Min(index, path.Length - 1)) return false;
+            TrieBucket? bucket = at.Trie.From(Math.Min(index, leaves));
+            while (bucket is { } aside && aside.Index < leaves)
+            {
+                if (!aside[path[aside.Index]].IsEmpty) return false;
+                bucket = aside.Position + 1 < at.Trie.Count ? new TrieBucket(at.Trie, aside.Position + 1) : null;
+            }
+
+            ReadOnlySpan<EntryId> next = bucket is { } fork && fork.Index == leaves ? fork[path[leaves]] : [];
+            if (at.Path.Length == path.Length && leaves == path.Length - 1 && at.Path[leaves] == KeyPath.End)
+            {
+                if (!next.IsEmpty) return false;
+                found = at.Key == key ? at : null;
+                return true;
+            }
+
+            if (next.IsEmpty) return true;
+            if (next.Length > 1 || !_database.TryEntry(next[0], out at)) return false;
+            index = leaves + 1;
+            if (path.Diverges(at.Path, 0) < index) return false;
+        }
+    }
+
+    private static IEnumerable<DatabaseKey> Keys(DatabaseEntry[] entries) => entries is [{ } one] ? [new DatabaseKey(one.Key, entries)] :
         entries.GroupBy(entry => entry.Key, StringComparer.Ordinal).Select(key => new DatabaseKey(key.Key, DatabaseEntry.Uncovered([.. key])));
 }

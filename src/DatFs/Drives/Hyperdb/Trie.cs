@@ -7,67 +7,94 @@ namespace DatFs.Drives.Hyperdb;
 internal readonly record struct EntryId(int Writer, long Seq);
 
 /// <summary>The lists at one index of a path, one for each digit.</summary>
-internal sealed class TrieBucket(int index)
+internal readonly record struct TrieBucket(Trie Trie, int Position)
 {
-    private readonly EntryId[]?[] _lists = new EntryId[]?[KeyPath.DigitValues];
-
-    public int Index => index;
+    /// <summary>Position in the path.</summary>
+    public int Index => Trie.IndexOf(Position);
 
     /// <summary>What lies under a digit; most often nothing or one entry.</summary>
-    public EntryId[] this[int digit]
-    {
-        get => _lists[digit] ?? [];
-        set => _lists[digit] = value.Length == 0 ? null : value;
-    }
+    public ReadOnlySpan<EntryId> this[int digit] => Trie.ListOf(Position, digit);
 }
 
 /// <summary>
 /// The index of an entry over everything its writer saw (hyperdb-multiwriter.md §4, §5): buckets in ascending order, none of them empty.
+/// Three arrays hold it, since a database is read by going through many of them.
 /// </summary>
-internal sealed class Trie(TrieBucket[] buckets)
+internal sealed class Trie
 {
     /// <summary>Longest index accepted, in bytes: several hundred times what a big archive needs, and small beside what it becomes in memory.</summary>
     public const int MaxSize = 256 * 1024;
 
     private const int DigitBits = (1 << KeyPath.DigitValues) - 1;
 
-    public static Trie Empty { get; } = new([]);
+    // What a pointer and a bucket have at least, packed.
+    private const int MinPointer = 2;
+    private const int MinBucket = 2 + MinPointer;
 
-    public ReadOnlySpan<TrieBucket> Buckets => buckets;
+    private readonly int[] _indexes;
+    private readonly int[] _ends;
+    private readonly EntryId[] _pointers;
 
-    /// <summary>The bucket at an index, null when it is empty.</summary>
-    public TrieBucket? At(int index) => From(index) is { } bucket && bucket.Index == index ? bucket : null;
+    private Trie(int[] indexes, int[] ends, EntryId[] pointers) => (_indexes, _ends, _pointers) = (indexes, ends, pointers);
 
-    /// <summary>The first bucket that is not empty from an index on.</summary>
-    public TrieBucket? From(int index)
+    public static Trie Empty { get; } = new([], [], []);
+
+    /// <summary>How many buckets there are.</summary>
+    public int Count => _indexes.Length;
+
+    /// <summary>The buckets.</summary>
+    public IEnumerable<TrieBucket> Buckets => Enumerable.Range(0, Count).Select(position => new TrieBucket(this, position));
+
+    /// <summary>Every entry named, wherever.</summary>
+    public ReadOnlySpan<EntryId> Pointers => _pointers;
+
+    /// <summary>About how many bytes of memory it takes.</summary>
+    public long Weight => 128 + 24L * _indexes.Length + 16L * _pointers.Length;
+
+    /// <summary>An index made of lists, one for each digit, at ascending indexes.</summary>
+    public static Trie Of(IEnumerable<KeyValuePair<int, List<EntryId>[]>> buckets)
     {
-        int low = 0, high = buckets.Length;
-        while (low < high)
+        List<int> indexes = [], ends = [];
+        List<EntryId> pointers = [];
+        foreach ((int index, List<EntryId>[] lists) in buckets)
         {
-            int middle = (low + high) / 2;
-            if (buckets[middle].Index < index) low = middle + 1;
-            else high = middle;
+            indexes.Add(index);
+            foreach (List<EntryId> list in lists)
+            {
+                pointers.AddRange(list);
+                ends.Add(pointers.Count);
+            }
         }
 
-        return low < buckets.Length ? buckets[low] : null;
+        return new Trie([.. indexes], [.. ends], [.. pointers]);
     }
+
+    /// <summary>The bucket at an index, null when it is empty.</summary>
+    public TrieBucket? At(int index) => Find(index) is var position && position < Count && _indexes[position] == index ? new TrieBucket(this, position) : null;
+
+    /// <summary>The first bucket that is not empty from an index on.</summary>
+    public TrieBucket? From(int index) => Find(index) is var position && position < Count ? new TrieBucket(this, position) : null;
 
     /// <summary>The same index with other numbers for the writers.</summary>
     public Trie Renumber(ReadOnlySpan<int> numbers)
     {
-        TrieBucket[] renumbered = new TrieBucket[buckets.Length];
-        for (int i = 0; i < buckets.Length; i++)
-        {
-            renumbered[i] = new TrieBucket(buckets[i].Index);
-            for (int digit = 0; digit < KeyPath.DigitValues; digit++)
-            {
-                EntryId[] list = [.. buckets[i][digit]];
-                for (int k = 0; k < list.Length; k++) list[k] = list[k] with { Writer = numbers[list[k].Writer] };
-                renumbered[i][digit] = list;
-            }
-        }
+        EntryId[] renumbered = new EntryId[_pointers.Length];
+        for (int i = 0; i < renumbered.Length; i++) renumbered[i] = _pointers[i] with { Writer = numbers[_pointers[i].Writer] };
+        return new Trie(_indexes, _ends, renumbered);
+    }
 
-        return new Trie(renumbered);
+    internal int IndexOf(int position) => _indexes[position];
+
+    internal ReadOnlySpan<EntryId> ListOf(int position, int digit)
+    {
+        int at = KeyPath.DigitValues * position + digit, start = at == 0 ? 0 : _ends[at - 1];
+        return _pointers.AsSpan(start, _ends[at] - start);
+    }
+
+    private int Find(int index)
+    {
+        int found = Array.BinarySearch(_indexes, index);
+        return found < 0 ? ~found : found;
     }
 
     /// <summary>
@@ -78,34 +105,48 @@ internal sealed class Trie(TrieBucket[] buckets)
     {
         trie = Empty;
         if (packed.Length > MaxSize) return false;
-        List<TrieBucket> buckets = [];
-        List<EntryId> list = [];
-        for (int last = -1; !packed.IsEmpty;)
+        int buckets = packed.Length / MinBucket + 1;
+        int[] indexes = ArrayPool<int>.Shared.Rent(buckets), ends = ArrayPool<int>.Shared.Rent(KeyPath.DigitValues * buckets);
+        EntryId[] pointers = ArrayPool<EntryId>.Shared.Rent(packed.Length / MinPointer + 1);
+        try
         {
-            if (!Varint.TryRead(ref packed, out ulong index) || index >= (ulong)pathLength || (int)index <= last) return false;
-            if (!Varint.TryRead(ref packed, out ulong digits) || digits is 0 or > DigitBits) return false;
-            TrieBucket bucket = new(last = (int)index);
+            (int count, int named) = Unpack(packed, pathLength, clock, indexes, ends, pointers);
+            if (count > 0) trie = new Trie(indexes[..count], ends[..(KeyPath.DigitValues * count)], pointers[..named]);
+            return count >= 0;
+        }
+        finally
+        {
+            ArrayPool<int>.Shared.Return(indexes);
+            ArrayPool<int>.Shared.Return(ends);
+            ArrayPool<EntryId>.Shared.Return(pointers);
+        }
+    }
+
+    // -1 buckets where a writer could not have written it so.
+    private static (int Buckets, int Pointers) Unpack(ReadOnlySpan<byte> packed, int pathLength, ReadOnlySpan<long> clock, int[] indexes, int[] ends, EntryId[] pointers)
+    {
+        int count = 0, named = 0;
+        for (int last = -1; !packed.IsEmpty; count++)
+        {
+            if (!Varint.TryRead(ref packed, out ulong index) || index >= (ulong)pathLength || (int)index <= last) return (-1, 0);
+            if (!Varint.TryRead(ref packed, out ulong digits) || digits is 0 or > DigitBits) return (-1, 0);
+            indexes[count] = last = (int)index;
             for (int digit = 0; digit < KeyPath.DigitValues; digit++)
             {
-                if ((digits >> digit & 1) == 0) continue;
-                list.Clear();
-                for (bool more = true; more;)
+                for (bool more = (digits >> digit & 1) != 0; more;)
                 {
-                    if (!Varint.TryRead(ref packed, out ulong feed) || !Varint.TryRead(ref packed, out ulong seq)) return false;
+                    if (!Varint.TryRead(ref packed, out ulong feed) || !Varint.TryRead(ref packed, out ulong seq)) return (-1, 0);
                     more = (feed & 1) != 0;
                     feed >>= 1;
-                    if (feed >= (ulong)clock.Length || seq == 0 || (long)seq >= clock[(int)feed]) return false;
-                    list.Add(new EntryId((int)feed, (long)seq));
+                    if (feed >= (ulong)clock.Length || seq == 0 || (long)seq >= clock[(int)feed]) return (-1, 0);
+                    pointers[named++] = new EntryId((int)feed, (long)seq);
                 }
 
-                bucket[digit] = [.. list];
+                ends[KeyPath.DigitValues * count + digit] = named;
             }
-
-            buckets.Add(bucket);
         }
 
-        if (buckets.Count > 0) trie = new Trie([.. buckets]);
-        return true;
+        return (count, named);
     }
 
     /// <summary>Writes the index (§5).</summary>
@@ -113,16 +154,16 @@ internal sealed class Trie(TrieBucket[] buckets)
     public byte[] Encode(ReadOnlySpan<int> numbers)
     {
         ArrayBufferWriter<byte> packed = new();
-        foreach (TrieBucket bucket in buckets)
+        for (int position = 0; position < Count; position++)
         {
             ulong digits = 0;
             for (int digit = 0; digit < KeyPath.DigitValues; digit++)
-                if (bucket[digit].Length > 0) digits |= 1UL << digit;
-            Write(packed, (ulong)bucket.Index);
+                if (!ListOf(position, digit).IsEmpty) digits |= 1UL << digit;
+            Write(packed, (ulong)_indexes[position]);
             Write(packed, digits);
             for (int digit = 0; digit < KeyPath.DigitValues; digit++)
             {
-                EntryId[] list = bucket[digit];
+                ReadOnlySpan<EntryId> list = ListOf(position, digit);
                 for (int k = 0; k < list.Length; k++)
                 {
                     Write(packed, (ulong)numbers[list[k].Writer] * 2 + (k < list.Length - 1 ? 1UL : 0));

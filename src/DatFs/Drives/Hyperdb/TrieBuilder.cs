@@ -28,8 +28,7 @@ internal sealed class TrieBuilder(Database database, string key, KeyPath path)
             Step(entry, read.Index);
         }
 
-        TrieBucket[] buckets = [.. _buckets.Select(bucket => Bucket(bucket.Key, bucket.Value))];
-        return new Trie(buckets);
+        return Trie.Of(_buckets);
     }
 
     private void Step(DatabaseEntry head, int index)
@@ -38,11 +37,11 @@ internal sealed class TrieBuilder(Database database, string key, KeyPath path)
         {
             int digit = path[i];
             TrieBucket? bucket = head.Trie.At(i);
-            for (int other = 0; bucket is not null && other < KeyPath.DigitValues; other++)
+            for (int other = 0; bucket is { } lists && other < KeyPath.DigitValues; other++)
             {
                 // What lies under our own digit is told better by entries closer to us; at the end, all but the key's own is kept.
                 if (other == digit && digit != KeyPath.End) continue;
-                foreach (EntryId pointer in bucket[other])
+                foreach (EntryId pointer in lists[other])
                 {
                     if (digit == KeyPath.End) Later(new Read(pointer, i, other));
                     else Add(i, other, pointer);
@@ -52,7 +51,7 @@ internal sealed class TrieBuilder(Database database, string key, KeyPath path)
             int own = head.Path[i];
             if (own == digit && (own != KeyPath.End || head.Key == key)) continue;
             Add(i, own, head.Id);
-            if (digit == KeyPath.End || bucket is null || bucket[digit] is not [EntryId first, .. EntryId[] others]) return;
+            if (digit == KeyPath.End || bucket is not { } fork || fork[digit] is not [EntryId first, .. ReadOnlySpan<EntryId> others]) return;
 
             // The reference goes on with the first one after it has begun with the others.
             foreach (EntryId pointer in others) Later(new Read(pointer, i + 1, -1));
@@ -70,13 +69,6 @@ internal sealed class TrieBuilder(Database database, string key, KeyPath path)
     {
         if (!_buckets.TryGetValue(index, out List<EntryId>[]? lists)) _buckets.Add(index, lists = [[], [], [], [], []]);
         if (!lists[digit].Contains(entry)) lists[digit].Add(entry);
-    }
-
-    private static TrieBucket Bucket(int index, List<EntryId>[] lists)
-    {
-        TrieBucket bucket = new(index);
-        for (int digit = 0; digit < lists.Length; digit++) bucket[digit] = [.. lists[digit]];
-        return bucket;
     }
 
     /// <summary>An entry that has to be read: to go on with it from an index, or, with a digit, to be kept there if it is of another key.</summary>

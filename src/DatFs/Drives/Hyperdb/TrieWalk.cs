@@ -6,13 +6,42 @@ namespace DatFs.Drives.Hyperdb;
 /// </summary>
 internal sealed class TrieGroup(KeyPath sample, int index, int digit)
 {
+    private HashSet<EntryId>? _all;
+
     public KeyPath Sample => sample;
 
     public int Index => index;
 
     public int Digit => digit;
 
-    public HashSet<EntryId> Members { get; } = [];
+    /// <summary>How many entries it has.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>One of them, the only one most often.</summary>
+    public EntryId First { get; private set; }
+
+    /// <summary>Adds an entry, once.</summary>
+    public void Add(EntryId entry)
+    {
+        if (Count == 0) First = entry;
+        else
+        {
+            if (Count == 1 && entry == First) return;
+            _all ??= [First];
+            if (!_all.Add(entry)) return;
+        }
+
+        Count++;
+    }
+
+    /// <summary>Writes all of them.</summary>
+    public void CopyTo(EntryId[] into)
+    {
+        if (_all is null) into[0] = First;
+        else _all.CopyTo(into);
+    }
+
+    public bool HasSame(TrieGroup other) => Count == other.Count && (_all is null ? First == other.First : _all.SetEquals(other._all!));
 
     /// <summary>True for an entry that has the group's digits. Others are named by tries that no writer would make.</summary>
     public bool Fits(KeyPath path) => index == 0 || (path.Length >= index && path.Diverges(sample, 0) >= index - 1 && path[index - 1] == digit);
@@ -28,20 +57,21 @@ internal sealed class TrieWalk(Database database)
     {
         if (heads.Count == 0) return null;
         TrieGroup root = new(heads[0].Path, 0, -1);
-        foreach (DatabaseEntry head in heads) root.Members.Add(head.Id);
+        foreach (DatabaseEntry head in heads) root.Add(head.Id);
         return root;
     }
 
     /// <exception cref="DatException">Offline, TimedOut, Corrupt, Io.</exception>
     public async ValueTask<DatabaseEntry[]> EntriesAsync(TrieGroup group, CancellationToken ct)
     {
-        DatabaseEntry[] entries = new DatabaseEntry[group.Members.Count];
-        int at = 0;
-        foreach (EntryId id in group.Members)
+        EntryId[] members = new EntryId[group.Count];
+        group.CopyTo(members);
+        DatabaseEntry[] entries = new DatabaseEntry[members.Length];
+        for (int at = 0; at < members.Length; at++)
         {
-            DatabaseEntry entry = await database.EntryAsync(id, ct);
+            DatabaseEntry entry = await database.EntryAsync(members[at], ct);
             if (!group.Fits(entry.Path)) throw new DatException(DatError.Corrupt, $"the index of the database leads to {entry}, which does not lie there");
-            entries[at++] = entry;
+            entries[at] = entry;
         }
 
         return entries;
@@ -67,10 +97,10 @@ internal sealed class TrieWalk(Database database)
         TrieGroup?[] children = new TrieGroup?[KeyPath.DigitValues];
         foreach (DatabaseEntry entry in entries)
         {
-            Child(entry.Path[fork]).Members.Add(entry.Id);
+            Child(entry.Path[fork]).Add(entry.Id);
             if (entry.Trie.At(fork) is not { } bucket) continue;
             for (int digit = 0; digit < KeyPath.DigitValues; digit++)
-                foreach (EntryId pointer in bucket[digit]) Child(digit).Members.Add(pointer);
+                foreach (EntryId pointer in bucket[digit]) Child(digit).Add(pointer);
         }
 
         return children;
