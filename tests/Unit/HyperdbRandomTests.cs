@@ -213,7 +213,7 @@ public sealed class HyperdbRandomTests(ITestOutputHelper output)
     }
 
     /// <summary>A database that holds all feeds of a run whole.</summary>
-    private static async Task<Database> OpenAsync(RecordedHyperdb run)
+    internal static async Task<Database> OpenAsync(RecordedHyperdb run)
     {
         MemoryFolder folder = new();
         foreach (JsonElement writer in run.Json.GetProperty("writers").EnumerateArray())
@@ -282,7 +282,7 @@ public sealed class HyperdbRandomTests(ITestOutputHelper output)
 
     private static int Number(Database database, string writer) => database.AllWriters.Single(one => one.Key.ToHex() == writer).Number;
 
-    private static bool IsColliding(string key) => key.Contains("mpomeiehc", StringComparison.Ordinal) || key.Contains("idgcmnmna", StringComparison.Ordinal);
+    internal static bool IsColliding(string key) => key.Contains("mpomeiehc", StringComparison.Ordinal) || key.Contains("idgcmnmna", StringComparison.Ordinal);
 
     private static string Id(DatabaseEntry entry) => $"{entry.Writer.ToHex()} {entry.Seq}";
 

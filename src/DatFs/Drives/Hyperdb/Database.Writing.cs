@@ -40,7 +40,12 @@ public sealed partial class Database
 
     /// <summary>Writes what is prepared while nobody else writes: bytes go to our content feed first, and the changes that it answers with name them.</summary>
     /// <exception cref="DatException">NotWritable, Invalid, Offline, TimedOut, Corrupt, Io.</exception>
-    internal async ValueTask<IReadOnlyList<DatabaseEntry>> WriteAsync(Func<Feed, ValueTask<IReadOnlyList<DatabaseWrite>>> prepare, CancellationToken ct)
+    internal ValueTask<IReadOnlyList<DatabaseEntry>> WriteAsync(Func<Feed, ValueTask<IReadOnlyList<DatabaseWrite>>> prepare, CancellationToken ct) => WriteAsync(prepare, null, ct);
+
+    /// <summary>The same, unless what the changes would replace is not as expected: then none is written, and none is answered.</summary>
+    /// <exception cref="DatException">NotWritable, Invalid, Offline, TimedOut, Corrupt, Io.</exception>
+    internal async ValueTask<IReadOnlyList<DatabaseEntry>> WriteAsync(
+        Func<Feed, ValueTask<IReadOnlyList<DatabaseWrite>>> prepare, Func<DatabaseView, ValueTask<bool>>? expected, CancellationToken ct)
     {
         await _writing.WaitAsync(ct);
         try
@@ -48,7 +53,7 @@ public sealed partial class Database
             ObjectDisposedException.ThrowIf(_disposed, this);
             Feed content = OwnContent(_local ?? throw NotWritable()) ?? throw NotWritable();
             IReadOnlyList<DatabaseWrite> changes = await prepare(content);
-            return changes.Count == 0 ? [] : await CommitAsync(changes, null, ct);
+            return changes.Count == 0 ? [] : await CommitAsync(changes, null, ct, expected);
         }
         finally
         {
@@ -76,11 +81,13 @@ public sealed partial class Database
         }
     }
 
-    private async ValueTask<DatabaseEntry[]> CommitAsync(IReadOnlyList<DatabaseWrite> changes, Writer? newcomer, CancellationToken ct)
+    private async ValueTask<DatabaseEntry[]> CommitAsync(
+        IReadOnlyList<DatabaseWrite> changes, Writer? newcomer, CancellationToken ct, Func<DatabaseView, ValueTask<bool>>? expected = null)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         Writer local = _local ?? throw NotWritable();
         DatabaseView view = Held();
+        if (expected is not null && !await expected(view)) return [];
         if (local.Feed.Length > 1 && local.List is null) throw new DatException(DatError.Corrupt, "our own newest entry cannot be read, so nothing can be written after it");
 
         // Entries seen may know of blocks that are not here yet; what their tries name is known then.

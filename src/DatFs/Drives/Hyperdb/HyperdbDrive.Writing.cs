@@ -16,18 +16,17 @@ internal sealed partial class HyperdbDrive : IDriveWriter
 
     public async ValueTask<long> PutFileAsync(DrivePath path, Stream content, DriveAttributes attributes, CancellationToken ct)
     {
-        string key = Check(path);
-        await WriteAsync(async own =>
-        {
-            await CheckPlaceAsync(path, EntryKind.File, ct);
-            (long offset, long byteOffset) = (own.Length, own.ByteLength);
-            await AppendAsync(own, content, ct);
-            long now = Now();
-            HyperdbStat stat = new(
-                HyperStat.RegularFile | (attributes.Mode & HyperdbView.PermissionMask), null, null, own.ByteLength - byteOffset, own.Length - offset, offset, byteOffset, attributes.MtimeMs ?? now, now);
-            return [new DatabaseWrite(key, stat.Encode())];
-        }, ct);
+        await PutAsync(path, content, attributes, null, ct);
         return Live.Version;
+    }
+
+    /// <summary>Writes a file over exactly these entries of its path; false, and nothing written, when it has others by now.</summary>
+    /// <exception cref="DatException">As for any file.</exception>
+    public async ValueTask<bool> PutOverAsync(DrivePath path, Stream content, DriveAttributes attributes, IReadOnlyList<DatabaseEntry> replaced, CancellationToken ct)
+    {
+        string key = Check(path);
+        HashSet<EntryId> expected = [.. replaced.Select(entry => entry.Id)];
+        return await PutAsync(path, content, attributes, async view => expected.SetEquals((await view.GetAsync(key, ct)).Select(entry => entry.Id)), ct);
     }
 
     public async ValueTask<long> MakeDirectoryAsync(DrivePath path, DriveAttributes attributes, CancellationToken ct)
@@ -56,11 +55,28 @@ internal sealed partial class HyperdbDrive : IDriveWriter
         return Live.Version;
     }
 
-    private ValueTask<IReadOnlyList<DatabaseEntry>> WriteAsync(Func<Feed, ValueTask<IReadOnlyList<DatabaseWrite>>> prepare, CancellationToken ct)
+    private async ValueTask<bool> PutAsync(DrivePath path, Stream content, DriveAttributes attributes, Func<DatabaseView, ValueTask<bool>>? expected, CancellationToken ct)
+    {
+        string key = Check(path);
+        IReadOnlyList<DatabaseEntry> written = await WriteAsync(async own =>
+        {
+            await CheckPlaceAsync(path, EntryKind.File, ct);
+            (long offset, long byteOffset) = (own.Length, own.ByteLength);
+            await AppendAsync(own, content, ct);
+            long now = Now();
+            HyperdbStat stat = new(
+                HyperStat.RegularFile | (attributes.Mode & HyperdbView.PermissionMask), null, null, own.ByteLength - byteOffset, own.Length - offset, offset, byteOffset, attributes.MtimeMs ?? now, now);
+            return [new DatabaseWrite(key, stat.Encode())];
+        }, ct, expected);
+        return written.Count > 0;
+    }
+
+    private ValueTask<IReadOnlyList<DatabaseEntry>> WriteAsync(
+        Func<Feed, ValueTask<IReadOnlyList<DatabaseWrite>>> prepare, CancellationToken ct, Func<DatabaseView, ValueTask<bool>>? expected = null)
     {
         CheckIsDrive();
         if (!Writable) throw new DatException(DatError.NotWritable, Status.ReadOnlyBecause ?? "this machine has no writer's key for the drive; open it without --read-only to make one");
-        return _database.WriteAsync(prepare, ct);
+        return _database.WriteAsync(prepare, expected, ct);
     }
 
     private static string Check(DrivePath path)

@@ -29,7 +29,15 @@ internal sealed partial class HyperdbView
         return new DriveConflict(path, sides);
     }
 
-    private static DriveSide Side(DatabaseEntry entry) =>
+    /// <summary>Everything visible of a key; none when only deletions are left.</summary>
+    public ValueTask<IReadOnlyList<DatabaseEntry>> EntriesAsync(string key, CancellationToken ct) => GetAsync(key, ct);
+
+    /// <summary>What an entry is, and its bytes; null for a deletion, and where its attributes cannot be read.</summary>
+    public (EntryKind Kind, uint Mode, IFileContent Content)? Open(DatabaseEntry entry) =>
+        StatOf(entry) is { } stat ? (KindOf(stat), stat.Mode & PermissionMask, Content(entry, stat)) : null;
+
+    /// <summary>An entry as conflicts list it.</summary>
+    public static DriveSide Side(DatabaseEntry entry) =>
         StatOf(entry) is { } stat ? new DriveSide(entry.Writer, entry.Seq, false, stat.Size ?? 0, stat.Mtime) : new DriveSide(entry.Writer, entry.Seq, true, 0, 0);
 
     // Tools that look for files of their own do not expect others below a directory of theirs.

@@ -19,6 +19,9 @@ internal sealed partial class HyperdbView(HyperdbDrive drive, DatabaseView datab
 
     public DatabaseView Database => database;
 
+    /// <summary>Whose view it is.</summary>
+    public HyperdbDrive Drive => drive;
+
     public DateTimeOffset Time => DateTimeOffset.UnixEpoch.AddMilliseconds(
         Math.Min(database.Heads.Select(head => StatOf(head) is { } stat ? Math.Max(stat.Ctime, stat.Mtime) : 0).DefaultIfEmpty().Max(), s_maxTime));
 
@@ -67,11 +70,12 @@ internal sealed partial class HyperdbView(HyperdbDrive drive, DatabaseView datab
         }
 
         if (!ShowsLosers(path)) beside.Clear();
-        HashSet<string> taken = [.. entries.Select(entry => entry.Path.Name)];
-        foreach ((DrivePath winner, DatabaseEntry loser) in beside)
+        // Of two that would have one name, on every machine the same gets the plain one.
+        HashSet<string> taken = ConflictNames.Taken(entries.Select(entry => entry.Path.Name));
+        foreach ((DrivePath winner, DatabaseEntry loser) in beside.OrderByDescending(one => StatOf(one.Loser)!.Mtime).ThenByDescending(one => one.Loser.Writer.ToHex(), StringComparer.Ordinal))
         {
             HyperdbStat stat = StatOf(loser)!;
-            if (ConflictNames.Take(winner.Name, loser, stat.Mtime, drive.Notes.LabelOf(loser.Writer), taken) is not { } name) continue;
+            if (ConflictNames.Take(winner.Name, loser.Writer, loser.Seq, stat.Mtime, drive.Notes.LabelOf(loser.Writer), taken) is not { } name) continue;
             DriveEntry entry = FileOrLink(path.Child(name), loser, stat);
             entries.Add(entry with { Mode = entry.Mode & ~WriteBits, Identity = (entry.Identity, ConflictNames.Mark) });
         }
@@ -83,6 +87,11 @@ internal sealed partial class HyperdbView(HyperdbDrive drive, DatabaseView datab
     public IFileContent OpenContent(DriveEntry entry)
     {
         if (entry.FormatState is not DatabaseEntry own || StatOf(own) is not { } stat) throw new ArgumentException("the entry is of another drive", nameof(entry));
+        return Content(own, stat);
+    }
+
+    private HyperdriveContent Content(DatabaseEntry own, HyperdbStat stat)
+    {
         bool isData = (stat.Mode & HyperStat.KindMask) is 0 or HyperStat.RegularFile;
         return new HyperdriveContent(drive.ContentOf(own), new HyperStat(stat.Mode, 0, 0, isData ? stat.Size ?? 0 : 0, isData ? stat.Blocks ?? 0 : 0, stat.Offset, stat.ByteOffset, stat.Mtime, stat.Ctime, null));
     }
