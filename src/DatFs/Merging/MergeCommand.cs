@@ -95,6 +95,8 @@ internal sealed class CommandStrategy(string name, MergeCommand command, TimePro
         start.Environment["DAT_PATH"] = path.Text;
         start.Environment["DAT_WRITERS"] = string.Join(' ', files.Select(side => side.Writer.ToHex()));
         start.Environment["DAT_SEQS"] = string.Join(' ', files.Select(side => side.Seq.ToString(CultureInfo.InvariantCulture)));
+        using CancellationTokenSource late = new(command.Limit, time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(ct, late.Token);
         using Process process = new() { StartInfo = start };
         try
         {
@@ -106,8 +108,6 @@ internal sealed class CommandStrategy(string name, MergeCommand command, TimePro
         }
 
         Task<string> said = DrainAsync(process.StandardError.BaseStream), rest = DrainAsync(process.StandardOutput.BaseStream);
-        using CancellationTokenSource late = new(command.Limit, time);
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(ct, late.Token);
         try
         {
             process.StandardInput.Close();
