@@ -93,6 +93,21 @@ internal sealed class SimDisk
         SlowSync = TimeSpan.Zero;
     }
 
+    /// <summary>Somebody looks who is not there, and to whom nothing happens.</summary>
+    public void Quietly(Action look)
+    {
+        double errors = ErrorShare;
+        ErrorShare = 0;
+        try
+        {
+            look();
+        }
+        finally
+        {
+            ErrorShare = errors;
+        }
+    }
+
     internal void Reading()
     {
         Living();

@@ -59,7 +59,7 @@ internal sealed class Faults
         double share = rng.Pick<double>([0, 0.2, 0.5, 1]);
         foreach (Fault kind in Enum.GetValues<Fault>())
         {
-            if (rng.Chance(share)) _kinds.Add(kind);
+            if (rng.Chance(share) && scenario.MayHappen(kind)) _kinds.Add(kind);
         }
     }
 

@@ -58,6 +58,9 @@ internal abstract class Scenario
     /// <summary>The owner has done all it wanted.</summary>
     protected abstract bool IsComplete { get; }
 
+    /// <summary>It may go wrong here.</summary>
+    public virtual bool MayHappen(Fault fault) => true;
+
     /// <summary>Runs everything to its end.</summary>
     public async Task RunAsync()
     {

@@ -88,7 +88,15 @@ public sealed partial class Database
 
     // The list that numbers an entry, where it is known already or in the entry itself.
     private WriterList? ListFor(Writer writer, long seq, EntryBlock stored) =>
-        stored.IsInflated ? Learn(writer, seq, stored) : writer.List is { } list && list.Seq >= stored.Message.Inflate ? list : null;
+        stored.IsInflated ? Learn(writer, seq, stored) : KnownList(writer) is { } list && list.Seq >= stored.Message.Inflate ? list : null;
+
+    // Whoever reads by a list finds the feeds of those it names; one that is being learned is waited for.
+    private WriterList? KnownList(Writer writer)
+    {
+        WriterList? list = writer.List;
+        if (_authorized) return list;
+        lock (_gate) return writer.List;
+    }
 
     private WriterList Inflate(Writer writer, long seq, BlockLease block)
     {
@@ -110,6 +118,7 @@ public sealed partial class Database
             if (!keys.Contains(writer.Key)) throw Corrupt(writer, $"the list of writers in database block {seq} does not name its own");
             int[] numbers = [.. keys.Select(NumberOf)];
             WriterList list = new(seq, keys, numbers, stored.Message.ContentFeed ?? known?.ContentFeed);
+            _authorized = false;
             writer.List = list;
             Authorize();
             return list;

@@ -12,6 +12,9 @@ public sealed partial class Database
     /// <summary>How long a view waits, once, for the feed of a writer of whom nothing is here yet.</summary>
     public static readonly TimeSpan NewcomerPatience = TimeSpan.FromSeconds(1);
 
+    /// <summary>How long after the disk failed it is tried again to take over what was read: nobody may write again to remind us.</summary>
+    public static readonly TimeSpan DiskRest = TimeSpan.FromSeconds(5);
+
     /// <summary>A writer's feed is fetched whole in the background while no more than this many bytes of it are missing.</summary>
     public const long BulkBytes = 16L << 20;
 
@@ -39,6 +42,11 @@ public sealed partial class Database
 
     private async ValueTask<DatabaseView> ViewAsync(bool fetch, CancellationToken ct)
     {
+        lock (_gate)
+        {
+            if (!_authorized) Authorize();
+        }
+
         Dictionary<int, DatabaseEntry?> newest = [];
         long[] lengths = new long[_writers.Length];
         bool stale = false;
@@ -135,7 +143,7 @@ public sealed partial class Database
         return new DatabaseView(this, [.. heads], lengths);
     }
 
-    // Marks whoever the source's list leads to, and begins to replicate them. The caller has the gate.
+    // Marks whoever the source's list leads to, and begins to replicate them; all over again after the disk failed in it. The caller has the gate.
     private void Authorize()
     {
         Queue<Writer> found = new([_writers[0]]);
@@ -149,6 +157,7 @@ public sealed partial class Database
         }
 
         if (_local is not null) OpenContent(_local);
+        _authorized = true;
     }
 
     private void Join(Writer writer)

@@ -140,13 +140,22 @@ public sealed partial class Database
                 if (entry is not null) _pending.TryRemove(entry.Id, out _);
         }
 
-        lock (_gate)
-        {
-            if (inflate == first) Learn(local, first, EntryCodec.Decode(first, blocks[0].Span));
-        }
-
+        if (inflate == first) LearnOwn(local, first, blocks[0].Span);
         Step();
         return entries;
+    }
+
+    // The entry is signed: a disk that keeps the newcomers out for now is no reason to say that it is not.
+    private void LearnOwn(Writer local, long seq, ReadOnlySpan<byte> block)
+    {
+        try
+        {
+            lock (_gate) Learn(local, seq, EntryCodec.Decode(seq, block));
+        }
+        catch (DatException failure) when (failure.Error == DatError.Io)
+        {
+            TryAgainLater(failure);
+        }
     }
 
     // Our own earlier order, then whoever came since (§6).

@@ -53,20 +53,23 @@ public sealed partial class Database : IAsyncDisposable
     private readonly ConcurrentDictionary<EntryId, DatabaseEntry> _pending = new();
     private readonly Channel<bool> _poked = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _closing = new();
+    private readonly ITimer _again;
     private readonly Ear _ear;
     private readonly Writer? _local;
-    private readonly Task _following;
     private volatile Writer[] _writers = [];
     private volatile DatabaseView _live;
+    private Task _following = Task.CompletedTask;
+    private volatile bool _authorized;
     private bool _disposed;
 
-    internal Database(Feed source, Feed? local, DatabaseStorage storage, DatabaseOptions options)
+    private Database(Feed source, Feed? local, DatabaseStorage storage, DatabaseOptions options)
     {
         _storage = storage;
         _network = options.Network;
         _time = options.Time;
         _log = options.Log;
         _ear = new Ear(this);
+        _again = _time.CreateTimer(static self => ((Database)self!).Poke(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         lock (_gate)
         {
             if (options.SourceIsJoined) _joinedKeys.Add(source.Key);
@@ -75,9 +78,7 @@ public sealed partial class Database : IAsyncDisposable
             Authorize();
         }
 
-        _live = Held();
-        Poke();
-        _following = _time.Run(FollowAsync);
+        _live = new DatabaseView(this, [], []);
     }
 
     /// <summary>The database's key: its source's.</summary>
@@ -134,19 +135,45 @@ public sealed partial class Database : IAsyncDisposable
     internal static async ValueTask<Database> StartAsync(Feed source, DatabaseStorage storage, DatabaseOptions options, CancellationToken ct)
     {
         Feed? local = null;
+        Database? database = null;
         try
         {
             if (source.Writable && source.Length == 0) await source.AppendAsync([EntryCodec.Header], ct);
             if (!source.Writable) local = storage.OpenLocal(create: !options.ReadOnly);
             if (local is { Writable: true, Length: 0 }) await local.AppendAsync([EntryCodec.Header], ct);
-            return new Database(source, local, storage, options);
+            database = new Database(source, local, storage, options);
+            database.Begin();
+            return database;
         }
         catch
         {
-            if (local is not null) await local.DisposeAsync();
-            await source.DisposeAsync();
+            // By now there may be feeds of others, too, open and replicated.
+            IAsyncDisposable?[] open = database is null ? [local, source] : [database];
+            foreach (IAsyncDisposable? one in open)
+                if (one is not null) await CloseAsync(one);
             throw;
         }
+    }
+
+    private static async ValueTask CloseAsync(IAsyncDisposable what)
+    {
+        try
+        {
+            await what.DisposeAsync();
+        }
+        catch (DatException)
+        {
+            // Why it was to be closed tells more.
+            return;
+        }
+    }
+
+    // Reads what is held, which opens the feeds of those who may write.
+    private void Begin()
+    {
+        _live = Held();
+        Poke();
+        _following = _time.Run(FollowAsync);
     }
 
     /// <inheritdoc/>
@@ -160,6 +187,7 @@ public sealed partial class Database : IAsyncDisposable
 
         await _time.CancelAsync(_closing);
         await _following;
+        await _again.DisposeAsync();
         await _writing.WaitAsync();
         List<Exception> failures = [];
         foreach (Writer writer in _writers) writer.StopFollowing();
@@ -225,8 +253,14 @@ public sealed partial class Database : IAsyncDisposable
         }
         catch (DatException failure)
         {
-            DatabaseLog.Stuck(_log, Key.ToDiscoveryKey(), failure.Message);
+            TryAgainLater(failure);
         }
+    }
+
+    private void TryAgainLater(DatException failure)
+    {
+        if (failure.Error == DatError.Io) _again.Change(DiskRest, Timeout.InfiniteTimeSpan);
+        DatabaseLog.Stuck(_log, Key.ToDiscoveryKey(), failure.Message);
     }
 
     private void Tell(DatabaseView before, DatabaseView after)

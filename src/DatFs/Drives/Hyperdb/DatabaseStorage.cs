@@ -19,7 +19,15 @@ internal sealed class DatabaseStorage(IStorageFolder folder, DatabaseOptions opt
     public Feed CreateSource(SecretKey? key)
     {
         FeedFiles files = new(folder.Folder(SourceName));
-        if (key is not null && !files.HasKey && !files.Exists(FeedFiles.SecretKeyName)) FeedStore.WriteSecret(files, key);
+        try
+        {
+            if (key is not null && !files.HasKey && !HoldsSecret(files)) FeedStore.WriteSecret(files, key);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new DatException(DatError.Io, $"The secret key in {files.Folder.DisplayName} could not be written: {e.Message}", e);
+        }
+
         return Feed.Open(files, options.Feeds with { Key = key?.PublicKey, CreateKeyPair = true });
     }
 
@@ -54,15 +62,32 @@ internal sealed class DatabaseStorage(IStorageFolder folder, DatabaseOptions opt
     }
 
     /// <summary>The secret of the content feed that belongs to a feed of our own; null for a feed of somebody else.</summary>
+    /// <exception cref="DatException">Io.</exception>
     public static SecretKey? ContentSecret(Feed own)
     {
         if (!own.Writable) return null;
-        using IRandomAccessFile? file = own.Files.Open(FeedFiles.SecretKeyName, FileUse.Read);
+        using SecretKey? secret = ReadSecret(own.Files);
+        return secret?.DeriveDatabaseContent();
+    }
+
+    // One that was half written when the power went off is none: nobody has ever seen its key.
+    private static bool HoldsSecret(FeedFiles files)
+    {
+        using SecretKey? secret = ReadSecret(files);
+        return secret is not null;
+    }
+
+    private static SecretKey? ReadSecret(FeedFiles files)
+    {
         Span<byte> bytes = stackalloc byte[SecretKey.Size];
         try
         {
-            if (file is null || file.Read(0, bytes) < bytes.Length || !SecretKey.TryFrom(bytes, out SecretKey? secret)) return null;
-            using (secret) return secret.DeriveDatabaseContent();
+            using IRandomAccessFile? file = files.Open(FeedFiles.SecretKeyName, FileUse.Read);
+            return file?.Read(0, bytes) == bytes.Length && SecretKey.TryFrom(bytes, out SecretKey? secret) ? secret : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new DatException(DatError.Io, $"The secret key in {files.Folder.DisplayName} could not be read: {e.Message}", e);
         }
         finally
         {
