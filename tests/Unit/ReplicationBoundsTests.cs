@@ -72,6 +72,31 @@ public sealed class ReplicationBoundsTests
         interactive.Should().Be(RequestWindow.StartCount / 4);
     }
 
+    [Theory]
+    [InlineData(10, RequestWindow.NearBytes)]
+    [InlineData(40, 40 * 512 * 1024)]
+    [InlineData(100, RequestWindow.MaxBytes)]
+    [InlineData(5000, RequestWindow.MaxBytes)]
+    public void The_window_holds_what_the_line_holds_after_a_few_round_trips(double roundTripMs, long bound)
+    {
+        RequestWindow window = new();
+        int trips = 0;
+        while (window.HasRoom(FetchPriority.Background)) window.Sent(65_536);
+        for (; window.ByteLimit < bound && trips < 10; trips++)
+        {
+            // What is asked when an answer comes is answered one round trip later.
+            for (int answers = window.Count; answers > 0; answers--)
+            {
+                window.Ended(65_536);
+                window.Answered(65_536, roundTripMs);
+                while (window.HasRoom(FetchPriority.Background)) window.Sent(65_536);
+            }
+        }
+
+        window.ByteLimit.Should().Be(bound);
+        trips.Should().BeLessThan(7);
+    }
+
     [Fact]
     public void The_window_grows_to_its_bound_while_answers_are_quick_and_no_further()
     {
@@ -83,7 +108,7 @@ public sealed class ReplicationBoundsTests
             window.Answered(65_536, 10);
         }
 
-        window.ByteLimit.Should().Be(RequestWindow.MaxBytes);
+        window.ByteLimit.Should().Be(RequestWindow.NearBytes);
         window.CountLimit.Should().BeLessOrEqualTo(RequestWindow.MaxCount);
         for (int i = 0; i < 20; i++) window.TimedOut();
         window.ByteLimit.Should().Be(RequestWindow.MinBytes);

@@ -11,16 +11,27 @@ internal sealed class RequestWindow
 {
     /// <summary>Bytes asked of a fresh connection.</summary>
     public const long StartBytes = 1024 * 1024;
-    /// <summary>Most bytes in flight.</summary>
-    public const long MaxBytes = 8 * 1024 * 1024;
+    /// <summary>Most bytes in flight to a peer that is near (§8.3).</summary>
+    public const long NearBytes = 8 * 1024 * 1024;
+    /// <summary>
+    /// Most bytes in flight, over a line of 100 ms: the 8 MiB of §8.3 bring no more than 80 MB/s there. They are on their way and not in
+    /// the peer's memory, since the window grows only while answers are no later than the line makes them.
+    /// </summary>
+    public const long MaxBytes = 48 * 1024 * 1024;
     /// <summary>Bytes in flight that are always allowed.</summary>
     public const long MinBytes = 128 * 1024;
     /// <summary>Requests asked of a fresh connection: small blocks, as those of a directory, are asked for in one round trip.</summary>
     public const int StartCount = 256;
-    /// <summary>Most requests in flight: as many as a peer queues without holding the connection back (§9.1).</summary>
-    public const int MaxCount = 512;
+    /// <summary>Most requests in flight: enough for <see cref="MaxBytes"/> of blocks of 64 KiB.</summary>
+    public const int MaxCount = 1024;
     /// <summary>Fewest requests in flight after silence.</summary>
     public const int MinCount = 8;
+
+    // What a line of 4 Gbit/s holds in each millisecond that an answer takes.
+    private const double BytesPerMs = 512 * 1024;
+
+    // In a round trip as many bytes are answered as may be in flight: the window triples in it.
+    private const int Growth = 2;
 
     private const double QueueSlackMs = 50;
     private const double QueueLimitMs = 200;
@@ -75,7 +86,8 @@ internal sealed class RequestWindow
         }
 
         if (!_wasFull || ms > 2 * _quickestMs + QueueSlackMs) return;
-        ByteLimit = Math.Min(MaxBytes, ByteLimit + bytes);
+        long most = Math.Min(MaxBytes, Math.Max(NearBytes, (long)(BytesPerMs * Math.Min(_quickestMs, MaxBytes / BytesPerMs))));
+        ByteLimit = Math.Min(most, ByteLimit + Growth * bytes);
         CountLimit = Math.Min(MaxCount, CountLimit + 1);
         if (Count < CountLimit / 2) _wasFull = false;
     }
