@@ -55,6 +55,9 @@ public sealed class DriveCommandTests : IDisposable
         report.GetProperty("mountpoint").GetString().Should().Be(mountpoint);
         report.GetProperty("version").GetInt64().Should().Be(Vectors.Json("hyperdrive/basic/manifest.json").GetProperty("version").GetInt64());
         status.Should().NotContain(_key);
+        JsonElement requests = report.GetProperty("budget").EnumerateArray().Single(line => line.GetProperty("name").GetString() == "requests");
+        (requests.GetProperty("limit").GetInt64(), requests.GetProperty("peak").GetInt64() > 0, requests.GetProperty("refused").GetInt64()).Should().Be((1024, true, 0));
+        report.GetProperty("peers")[0].GetProperty("budget").GetArrayLength().Should().BeGreaterThan(10, "each peer has its own");
 
         mount.Signal(Interrupt);
         (await mount.ExitAsync()).Should().Be(0);

@@ -85,6 +85,7 @@ public sealed class DatabaseInteropTests
         await ours.AuthorizeAsync(node.LocalKey);
         await node.Node.DoAsync("waitAuthorized", new { key = node.LocalKey });
         await node.DisconnectAsync();
+        await ours.AloneAsync();
 
         await ours.PutAsync("key", "ours");
         await node.PutAsync("key", "theirs");

@@ -128,6 +128,7 @@ public sealed class MultiDriveTests
         await ours.Drive.Writers!.AuthorizeAsync(DatFs.Crypto.FeedKey.From(Convert.FromHexString(node.LocalKey)), default);
         await node.WaitAuthorizedAsync(node.LocalKey);
         await node.DisconnectAsync();
+        await ours.AloneAsync();
 
         await ours.PutAsync("/both.txt", "ours, earlier"u8.ToArray(), 2000);
         await node.WriteAsync("/both.txt", "node's, later"u8.ToArray(), 3000);

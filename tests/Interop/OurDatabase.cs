@@ -42,6 +42,8 @@ internal sealed class OurDatabase : IAsyncDisposable
 
     public int Listen() => _links.Listen();
 
+    public Task AloneAsync() => _links.AloneAsync();
+
     public async Task PutAsync(string key, string value) => await Database.PutAsync(key, System.Text.Encoding.UTF8.GetBytes(value), default);
 
     public async Task<bool> AuthorizeAsync(string key) => FeedKey.TryParseHex(key, out FeedKey parsed) && await Database.AuthorizeAsync(parsed, default);

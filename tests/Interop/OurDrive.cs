@@ -65,6 +65,8 @@ internal sealed class OurDrive : IAsyncDisposable
 
     public int Listen() => _links.Listen();
 
+    public Task AloneAsync() => _links.AloneAsync();
+
     public async Task<IDriveView> ReadyAsync()
     {
         using CancellationTokenSource patience = new(NodePeer.DefaultPatience);

@@ -53,6 +53,8 @@ internal sealed class OurFeed : IAsyncDisposable
 
     public int Listen() => _links.Listen();
 
+    public Task AloneAsync() => _links.AloneAsync();
+
     /// <summary>Downloads everything from now on.</summary>
     public IDisposable DownloadAll() => Feed.Source!.Download(0, long.MaxValue, DownloadOrder.Ascending, FetchPriority.Background);
 

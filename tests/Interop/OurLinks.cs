@@ -30,6 +30,24 @@ internal sealed class OurLinks(Replicator replicator) : IAsyncDisposable
         await replicator.WaitForPeerAsync(patience.Token);
     }
 
+    /// <summary>Completes when the end of every connection was noticed here: a second one to the same peer would be a duplicate until then.</summary>
+    public async Task AloneAsync()
+    {
+        using CancellationTokenSource patience = new(NodePeer.DefaultPatience);
+        using SemaphoreSlim changed = new(1);
+        void Heard(Replicator which) => changed.Release();
+        replicator.PeersChanged += Heard;
+        try
+        {
+            do await changed.WaitAsync(patience.Token);
+            while (replicator.Peers.Count > 0);
+        }
+        finally
+        {
+            replicator.PeersChanged -= Heard;
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _end.CancelAsync();

@@ -90,6 +90,7 @@ public sealed class SwarmTests
         await ours.WaitForLengthAsync(10);
 
         await source.DisconnectAsync();
+        await ours.AloneAsync();
         Task<byte[]> read = ours.ReadAsync(3);
         await source.ConnectAsync(port);
 

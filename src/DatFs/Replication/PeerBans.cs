@@ -15,6 +15,9 @@ internal sealed class PeerBans
 
     private readonly Dictionary<string, (int Strikes, double At)> _entries = [];
 
+    /// <summary>Peers remembered.</summary>
+    public int Count => _entries.Count;
+
     /// <summary>Notes a wrong proof.</summary>
     public void Strike(string peer, double nowMs)
     {

@@ -76,7 +76,7 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
         if (have.Bitfield is not { } bitfield)
         {
             long end = checked(start + (have.Length ?? 1));
-            if (end > RemoteBitfield.MaxBlocks) throw new ProtocolViolationException("Have ends above 2^40");
+            if (end > RemoteBitfield.MaxBlocks) throw new ProtocolViolationException("Have ends above 2^40", "have-end");
             Remote.Set(start, end, true);
             Announced(start, end);
             return;
@@ -85,8 +85,8 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
         if (start % 8 != 0) throw new ProtocolViolationException("Have with a bitfield starts off a byte");
         bool openEnded = have.Length is null or 0 or 1;
         long limit = openEnded ? BitfieldRle.MaxOpenEndedBytes : (have.Length!.Value + 7) / 8;
-        if (!openEnded && checked(start + have.Length!.Value) > RemoteBitfield.MaxBlocks) throw new ProtocolViolationException("Have ends above 2^40");
-        if (!BitfieldRle.TryRead(bitfield.Span, limit, out BitfieldRle.Reader runs)) throw new ProtocolViolationException("Have with a bad bitfield");
+        if (!openEnded && checked(start + have.Length!.Value) > RemoteBitfield.MaxBlocks) throw new ProtocolViolationException("Have ends above 2^40", "have-end");
+        if (!BitfieldRle.TryRead(bitfield.Span, limit, out BitfieldRle.Reader runs)) throw new ProtocolViolationException("Have with a bad bitfield", "bitfield-runs");
         if (openEnded) Legacy |= have.Length is null;
         long stop = openEnded ? RemoteBitfield.MaxBlocks : start + have.Length!.Value;
         long length = Remote.Replace(start, stop, runs);
@@ -165,6 +165,8 @@ internal sealed class PeerChannel(PeerConnection peer, FeedReplication feed, Wir
     }
 
     /// <summary>Takes a Want of the peer that is to be answered later. False = not to be answered by itself: too many wait, or this very one does and hears what is held by then.</summary>
+    public int WaitingWants => _waitingWants.Count;
+
     public bool TryWait(WantMessage want) => _waitingWants.Count < MaxWaitingWants && _waitingWants.Add(want);
 
     /// <summary>Its turn has come.</summary>

@@ -44,6 +44,7 @@ internal sealed partial class PeerConnection
             {
                 if (item.Want is { } want) Answer(item.Channel, want);
                 else Serve(item.Channel, item.Request);
+                owner.Budget.Weigh(this);
                 await Wire.DrainAsync(ct);
             }
             catch (OperationCanceledException)

@@ -68,10 +68,20 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     /// <summary>Lower is asked first: quick, idle, reliable.</summary>
     public double Rank => (TimeoutsInRow + _refusalsInRow + (Stalls ? 1 : 0)) * 10_000.0 + Window.SmoothedMs * (1 + Window.Count / 16.0) / Math.Max(Score, 0.05);
 
+    public ServeQueue Queue => _serve;
+    public WireUse Use => _wire?.Use ?? default;
+    /// <summary>Messages of a kind that honest peers hardly send.</summary>
+    public int Misbehaviour => Volatile.Read(ref _misbehaviour);
+    public int RefusalsInRow => _refusalsInRow;
+    /// <summary>Bytes of memory that are held because of it.</summary>
+    public long Memory => Use.Memory + _channels.Values.Sum(channel => (long)channel.Remote.Bytes);
+    /// <summary>What the budget has counted of <see cref="Memory"/>.</summary>
+    public long Weighed { get; set; }
+
     /// <summary>Runs the connection to its end.</summary>
     public async Task RunAsync(FeedKey? first, CancellationToken ct)
     {
-        _wire = new WireConnection(transport, this, owner.Options.ToWire(owner.Time), first);
+        _wire = new WireConnection(transport, this, owner.Options.ToWire(owner.Time, owner.MaxUnknownChannels), first);
         lock (owner.Gate)
         {
             if (first is not null) OpenChannels();
@@ -112,7 +122,8 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
     // The state of a channel; made when the channel is first seen from either side.
     private PeerChannel? Of(WireChannel wire)
     {
-        if (State == PeerState.Closed) return null;
+        // What was received before we let it go counts for nothing any more.
+        if (State == PeerState.Closed || EndReason is not null) return null;
         if (wire.State is PeerChannel known) return known;
         if (owner.FeedOf(wire.Key) is not { } feed) return null;
         PeerChannel channel = new(this, feed, wire);
@@ -192,6 +203,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
             if (Of(channel) is not { Ended: false } state || state.Feed.Frozen) return ValueTask.CompletedTask;
             if (message.Ack && owner.Options.Ack) return ValueTask.CompletedTask;
             state.Apply(message);
+            owner.Budget.Weigh(this);
             state.SendWants();
             owner.Scheduler.Pump();
             EndIfDone(state);
@@ -206,7 +218,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         {
             if (Of(channel) is not { Ended: false } state) return ValueTask.CompletedTask;
             state.Apply(message);
-            if (owner.Scheduler.Refused(state, message) && ++_refusalsInRow > MaxRefusalsInRow) throw new ProtocolViolationException("the peer takes back whatever it is asked for");
+            if (owner.Scheduler.Refused(state, message) && ++_refusalsInRow > MaxRefusalsInRow) throw new ProtocolViolationException("the peer takes back whatever it is asked for", "refusals");
             owner.Scheduler.Pump();
         }
 
@@ -327,7 +339,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         }
 
         ReplicationLog.Rejected(owner.Log, Address, state.Feed.Feed.DiscoveryKey, proof.Index);
-        throw new ProtocolViolationException($"the proof of block {proof.Index} is wrong");
+        throw new ProtocolViolationException($"the proof of block {proof.Index} is wrong", "proof");
     }
 
     private void Refused(PeerChannel state, PendingRequest? request, long index, Exception error)
@@ -351,7 +363,7 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
 
     private void Misbehaved(string what)
     {
-        if (Interlocked.Increment(ref _misbehaviour) > MaxMisbehaviour) throw new ProtocolViolationException(what);
+        if (Interlocked.Increment(ref _misbehaviour) > MaxMisbehaviour) throw new ProtocolViolationException(what, "misbehaviour");
     }
 
     public void OnClosed(WireConnection connection, Exception? reason)
@@ -360,6 +372,8 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
         {
             State = PeerState.Closed;
             EndReason ??= reason?.Message;
+            if (reason is ProtocolViolationException violation) owner.Budget.Refused(violation.Bound);
+            owner.Budget.Left(this);
             if (reason is ProtocolViolationException && End == PeerEnd.Closed) End = PeerEnd.Violation;
             else if (reason is not null and not OperationCanceledException && End == PeerEnd.Closed) End = PeerEnd.Failed;
             owner.Remove(this);
@@ -517,6 +531,9 @@ internal sealed partial class PeerConnection(Replicator owner, ITransport transp
 
         return new PeerStatus(Address, Initiator, State, TimeSpan.FromMilliseconds(now - ConnectedMs), received, sent, _rates.Received, _rates.Sent,
             Window.Count, Window.Bytes, Window.ByteLimit, Timeouts, Score, TimeSpan.FromMilliseconds(Window.SmoothedMs),
-            [.. _channels.Values.Select(c => new PeerFeedStatus(c.Feed.Feed.DiscoveryKey, c.RemoteLength, c.Informed, c.RemoteWant, c.Legacy, c.InFlight))]);
+            [.. _channels.Values.Select(c => new PeerFeedStatus(c.Feed.Feed.DiscoveryKey, c.RemoteLength, c.Informed, c.RemoteWant, c.Legacy, c.InFlight))])
+        {
+            Budget = Budget.Of(this),
+        };
     }
 }

@@ -12,6 +12,7 @@ public sealed class PeerListener : IAsyncDisposable
     private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(1);
 
     private readonly TcpAcceptor _acceptor;
+    private readonly StrangerLimits _strangers;
     private readonly Func<ITransport, CancellationToken, Task> _serve;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
@@ -20,9 +21,10 @@ public sealed class PeerListener : IAsyncDisposable
     private readonly HashSet<Task> _serving = [];
     private readonly Task _accepting;
 
-    private PeerListener(TcpAcceptor acceptor, Func<ITransport, CancellationToken, Task> serve, TimeProvider time, ILogger log)
+    private PeerListener(TcpAcceptor acceptor, StrangerLimits strangers, Func<ITransport, CancellationToken, Task> serve, TimeProvider time, ILogger log)
     {
         _acceptor = acceptor;
+        _strangers = strangers;
         _serve = serve;
         _time = time;
         _log = log;
@@ -33,10 +35,27 @@ public sealed class PeerListener : IAsyncDisposable
     /// <summary>Where it listens; the port is a real one even when 0 was asked for.</summary>
     public IPEndPoint LocalEndPoint => _acceptor.LocalEndPoint;
 
+    /// <summary>The bounds on those who have not shown yet that they have the key (wire-protocol.md §9.1).</summary>
+    public IReadOnlyList<BudgetLine> Limits
+    {
+        get
+        {
+            (int now, int peak, int fromOne, long refused) = _strangers.Use;
+            return
+            [
+                new BudgetLine("strangers", "all", "count", StrangerLimits.MaxTotal, now, peak, refused),
+                new BudgetLine("strangers-per-address", "all", "count", StrangerLimits.MaxPerAddress, fromOne, fromOne, 0),
+            ];
+        }
+    }
+
     /// <summary>Starts to listen. <see cref="IPAddress.IPv6Any"/> listens for both families, port 0 on any free port.</summary>
     /// <exception cref="DatException">Io: the port cannot be had.</exception>
-    public static PeerListener Start(IPEndPoint local, Func<ITransport, CancellationToken, Task> serve, TimeProvider time, ILogger log) =>
-        new(TcpAcceptor.Listen(local, new StrangerLimits()), serve, time, log);
+    public static PeerListener Start(IPEndPoint local, Func<ITransport, CancellationToken, Task> serve, TimeProvider time, ILogger log)
+    {
+        StrangerLimits strangers = new();
+        return new PeerListener(TcpAcceptor.Listen(local, strangers), strangers, serve, time, log);
+    }
 
     /// <summary>Stops listening and ends the connections it accepted.</summary>
     public async ValueTask DisposeAsync()

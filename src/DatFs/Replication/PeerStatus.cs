@@ -28,6 +28,8 @@ public enum PeerEnd
     Banned,
     /// <summary>The connection led back to us.</summary>
     Ourselves,
+    /// <summary>All peers together took too much memory, and this one most of it.</summary>
+    TooHeavy,
 }
 
 /// <summary>One connection, at one moment.</summary>
@@ -50,7 +52,11 @@ public sealed record PeerStatus(
     string Address, bool Initiated, PeerState State, TimeSpan Age,
     long BytesReceived, long BytesSent, double ReceiveRate, double SendRate,
     int InFlight, long InFlightBytes, long WindowBytes, int TimedOut, double Score, TimeSpan AnswerTime,
-    IReadOnlyList<PeerFeedStatus> Feeds);
+    IReadOnlyList<PeerFeedStatus> Feeds)
+{
+    /// <summary>What it takes of each bound.</summary>
+    public IReadOnlyList<BudgetLine> Budget { get; init; } = [];
+}
 
 /// <summary>One feed on one connection.</summary>
 /// <param name="Feed">Public name of the feed.</param>

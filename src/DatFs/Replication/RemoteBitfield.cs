@@ -290,7 +290,7 @@ internal sealed class RemoteBitfield
 
     private void Charge(int bytes)
     {
-        if (Bytes + bytes > MaxBytes) throw new ProtocolViolationException("the peer's bitfield needs more than 4 MiB");
+        if (Bytes + bytes > MaxBytes) throw new ProtocolViolationException("the peer's bitfield needs more than 4 MiB", "bitfield");
         Bytes += bytes;
     }
 

@@ -39,12 +39,25 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         Options = options;
         Time = options.Time;
         Scheduler = new RequestScheduler(this);
+        Budget = new Budget(this);
         _start = Time.GetTimestamp();
         _tick = Time.CreateTimer(static self => ((Replicator)self!).Tick(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Settings.</summary>
     public ReplicatorOptions Options { get; }
+
+    /// <summary>Channels of feeds unknown here that a peer may hold open (wire-protocol.md §9.1): all there are, unless the drive is known to have one writer.</summary>
+    public int MaxUnknownChannels { get; set; } = WireConnection.MaxChannels;
+
+    /// <summary>Every bound on what peers may take: the limit, what is used of it now, the most that was, and how often it was exceeded.</summary>
+    public IReadOnlyList<BudgetLine> Limits
+    {
+        get
+        {
+            lock (Gate) return Budget.Lines();
+        }
+    }
 
     /// <summary>Raised after a peer connected or left, on a thread of the replicator: return at once.</summary>
     public event Action<Replicator>? PeersChanged;
@@ -95,6 +108,8 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
     internal TimeProvider Time { get; }
     internal ILogger Log => Options.Log;
     internal RequestScheduler Scheduler { get; }
+    internal Budget Budget { get; }
+    internal PeerBans Bans => _bans;
     internal double NowMs => Time.GetElapsedTime(_start).TotalMilliseconds;
     internal List<FeedReplication> Feeds => _feeds;
     internal List<PeerConnection> Connections => _connections;
@@ -133,6 +148,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
             if (transport.Initiator) first = key;
             refused = _connections.Count >= MaxPeers;
             if (!refused) _connections.Add(connection);
+            Budget.Counted(_connections.Count, refused);
         }
 
         if (refused) return (PeerEnd.Failed, "", "no room for more connections");
@@ -182,6 +198,7 @@ public sealed class Replicator : IFeedNetwork, IAsyncDisposable
         await Time.CancelAsync(_stopping);
         await idle;
         await _tick.DisposeAsync();
+        Budget.Dispose();
         _stopping.Dispose();
     }
 

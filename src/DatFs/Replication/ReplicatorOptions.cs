@@ -24,6 +24,8 @@ public sealed record ReplicatorOptions
     public TimeSpan OfflineAfter { get; init; } = TimeSpan.FromSeconds(10);
     /// <summary>A wait fails with <see cref="DatError.TimedOut"/> after this long.</summary>
     public TimeSpan FetchTimeout { get; init; } = TimeSpan.FromSeconds(60);
+    /// <summary>Bytes of memory that all peers together may make us hold; beyond, the one that holds most is let go.</summary>
+    public long MaxPeerMemory { get; init; } = Budget.MaxMemory;
     /// <summary>Clock of everything here and of the connections.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
     /// <summary>Where to tell what happens. Addresses appear; feed keys never do.</summary>
@@ -31,13 +33,14 @@ public sealed record ReplicatorOptions
     /// <summary>Source of connection nonces; tests of recorded sessions fix it. Null = the operating system's generator.</summary>
     public Action<Memory<byte>>? FillNonce { get; init; }
 
-    internal WireOptions ToWire(TimeProvider time) => new()
+    internal WireOptions ToWire(TimeProvider time, int unknownChannels) => new()
     {
         Id = Id,
         Live = Live,
         Ack = Ack,
         UserData = UserData,
         Extensions = Extensions,
+        MaxUnknownChannels = unknownChannels,
         Time = time,
         FillNonce = FillNonce,
     };

@@ -43,6 +43,10 @@ internal sealed class RequestWindow
     public long Bytes { get; private set; }
     /// <summary>Requests in flight.</summary>
     public int Count { get; private set; }
+    /// <summary>The most bytes expected at a time so far.</summary>
+    public long PeakBytes { get; private set; }
+    /// <summary>The most requests in flight so far.</summary>
+    public int PeakCount { get; private set; }
     /// <summary>Bytes allowed.</summary>
     public long ByteLimit { get; private set; } = StartBytes;
     /// <summary>Requests allowed.</summary>
@@ -65,6 +69,8 @@ internal sealed class RequestWindow
     {
         Bytes += bytes;
         Count++;
+        PeakBytes = Math.Max(PeakBytes, Bytes);
+        PeakCount = Math.Max(PeakCount, Count);
     }
 
     /// <summary>A request ended, whatever way.</summary>

@@ -28,7 +28,17 @@ internal sealed class ServeQueue
     private TaskCompletionSource? _filled;
     private TaskCompletionSource? _emptied;
     private long _bytes;
+    private (long Items, long Bytes) _peak;
     private bool _closed;
+
+    /// <summary>Entries and bytes of answers that wait, and the most there have been.</summary>
+    public (long Items, long Bytes, long PeakItems, long PeakBytes) Use
+    {
+        get
+        {
+            lock (_gate) return (_items.Count, _bytes, _peak.Items, _peak.Bytes);
+        }
+    }
 
     /// <summary>Adds a request once there is room. One caller at a time.</summary>
     public async ValueTask AddAsync(ServeItem item)
@@ -43,6 +53,7 @@ internal sealed class ServeQueue
                 {
                     _items.AddLast(item);
                     _bytes += item.Bytes;
+                    _peak = (Math.Max(_peak.Items, _items.Count), Math.Max(_peak.Bytes, _bytes));
                     _filled?.TrySetResult();
                     return;
                 }

@@ -33,16 +33,25 @@ internal sealed class FrameReader(XSalsa20Stream cipher, IFrameRules rules) : ID
     private const int TypeBits = 4;
     private const int SmallBuffer = 16 * 1024;
     private const int KeptBuffer = 256 * 1024;
+    private const int LargestPooled = 2 * 1024 * 1024;
+    private const int LargePooled = 4;
+
+    // The shared pool keeps an array of each size for each thread, which adds up where large ones come and go.
+    private static readonly ArrayPool<byte> s_large = ArrayPool<byte>.Create(LargestPooled, LargePooled);
 
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(SmallBuffer);
     private int _start;
     private int _end;
+    private int _peak;
     private bool _allowed;
 
     /// <summary>Some but not all bytes of a frame are here.</summary>
     public bool HasPartial => _end > _start;
 
-    /// <summary>Memory held, for the tests of its growth.</summary>
+    /// <summary>Bytes received and not handed out yet, and the most there have been.</summary>
+    public (int Now, int Peak) Held => (_end - _start, _peak);
+
+    /// <summary>Memory held.</summary>
     public int Capacity => _buffer.Length;
 
     /// <summary>Deciphers the next bytes of the stream; frames handed out before are gone.</summary>
@@ -54,6 +63,8 @@ internal sealed class FrameReader(XSalsa20Stream cipher, IFrameRules rules) : ID
             cipher.Apply(piece.Span, _buffer.AsSpan(_end));
             _end += piece.Length;
         }
+
+        _peak = Math.Max(_peak, _end - _start);
     }
 
     /// <summary>Takes the next whole frame.</summary>
@@ -96,10 +107,12 @@ internal sealed class FrameReader(XSalsa20Stream cipher, IFrameRules rules) : ID
     public void Dispose()
     {
         byte[] buffer = Interlocked.Exchange(ref _buffer, []);
-        if (buffer.Length > 0) ArrayPool<byte>.Shared.Return(buffer);
+        if (buffer.Length > 0) PoolOf(buffer.Length).Return(buffer);
         _start = _end = 0;
         cipher.Dispose();
     }
+
+    private static ArrayPool<byte> PoolOf(int size) => size > KeptBuffer ? s_large : ArrayPool<byte>.Shared;
 
     private void MakeRoom(int count)
     {
@@ -112,10 +125,11 @@ internal sealed class FrameReader(XSalsa20Stream cipher, IFrameRules rules) : ID
         }
         else
         {
-            byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(tooLarge ? SmallBuffer : 2 * held, held + count));
-            _buffer.AsSpan(_start, held).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = larger;
+            int size = Math.Max(tooLarge ? SmallBuffer : 2 * held, held + count);
+            byte[] other = PoolOf(size).Rent(size);
+            _buffer.AsSpan(_start, held).CopyTo(other);
+            PoolOf(_buffer.Length).Return(_buffer);
+            _buffer = other;
         }
 
         _start = 0;

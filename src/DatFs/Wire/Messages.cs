@@ -81,6 +81,12 @@ public interface IWireHandler
 /// <summary>The remote broke the protocol or a bound of wire-protocol.md §9.1; its connection is closed and nobody else notices.</summary>
 public sealed class ProtocolViolationException : Exception
 {
-    /// <summary>Creates the exception; <paramref name="message"/> says which rule.</summary>
-    public ProtocolViolationException(string message) : base(message) { }
+    /// <summary>What is broken where no bound is.</summary>
+    internal const string NoBound = "protocol";
+
+    /// <summary>Creates the exception; <paramref name="message"/> says what was done, <paramref name="bound"/> which bound of the budget it exceeds, if one.</summary>
+    public ProtocolViolationException(string message, string bound = NoBound) : base(message) => Bound = bound;
+
+    /// <summary>Name of the bound in the budget, or "protocol".</summary>
+    public string Bound { get; }
 }

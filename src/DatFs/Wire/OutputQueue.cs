@@ -16,6 +16,9 @@ internal sealed class OutputQueue
     /// <summary>Bytes reserved and not yet written, including the chunk that is being written.</summary>
     public long Queued { get; private set; }
 
+    /// <summary>The most there have been.</summary>
+    public long Peak { get; private set; }
+
     /// <summary>The next <paramref name="count"/> bytes of the stream, to be filled before anything else is reserved.</summary>
     public Span<byte> Reserve(int count)
     {
@@ -28,6 +31,7 @@ internal sealed class OutputQueue
         Span<byte> room = _open.AsSpan(_openCount, count);
         _openCount += count;
         Queued += count;
+        Peak = Math.Max(Peak, Queued);
         return room;
     }
 

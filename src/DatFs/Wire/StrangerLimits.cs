@@ -17,6 +17,17 @@ public sealed class StrangerLimits
     private readonly Lock _gate = new();
     private readonly Dictionary<IPAddress, int> _byAddress = [];
     private int _total;
+    private int _peak;
+    private long _refused;
+
+    /// <summary>How many there are, the most there were, the most from one address now, and how many were refused.</summary>
+    internal (int Now, int Peak, int FromOne, long Refused) Use
+    {
+        get
+        {
+            lock (_gate) return (_total, _peak, _byAddress.Values.DefaultIfEmpty().Max(), _refused);
+        }
+    }
 
     /// <summary>Admits a stranger, to be released by disposing once; null when there are too many.</summary>
     internal IDisposable? TryAdmit(IPAddress address)
@@ -25,8 +36,13 @@ public sealed class StrangerLimits
         lock (_gate)
         {
             int here = _byAddress.GetValueOrDefault(plain);
-            if (_total >= MaxTotal || (here >= MaxPerAddress && !IPAddress.IsLoopback(plain))) return null;
-            _total++;
+            if (_total >= MaxTotal || (here >= MaxPerAddress && !IPAddress.IsLoopback(plain)))
+            {
+                _refused++;
+                return null;
+            }
+
+            _peak = Math.Max(_peak, ++_total);
             _byAddress[plain] = here + 1;
             return new Admission(this, plain);
         }

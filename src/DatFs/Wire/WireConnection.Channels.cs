@@ -20,6 +20,8 @@ public sealed partial class WireConnection
     private readonly Queue<WireChannel> _opened = new();
     private WireChannel? _first;
     private int _earlyBytes;
+    private int _earlyPeak;
+    private int _unknownPeak;
 
     /// <summary>
     /// Opens a feed on this connection: sends Feed, answers the channel. A second call for the same feed answers the same channel.
@@ -114,7 +116,13 @@ public sealed partial class WireConnection
             closed = [replaced, moved];
             known = _channels.TryGetValue(discoveryKey, out WireChannel? channel);
             if (known) Join(channel!, remote);
-            else if (_remotes.Values.Count(r => r.Local is null) > _options.MaxUnknownChannels) ProtocolViolation.ThrowTooManyUnknown();
+            else
+            {
+                int unknown = UnknownChannels;
+                _unknownPeak = Math.Max(_unknownPeak, unknown);
+                if (unknown > _options.MaxUnknownChannels) ProtocolViolation.ThrowTooManyUnknown();
+            }
+
             return true;
         }
     }
@@ -166,7 +174,24 @@ public sealed partial class WireConnection
         }
     }
 
+    /// <summary>What the remote takes at this moment, and the most it has taken.</summary>
+    internal WireUse Use
+    {
+        get
+        {
+            lock (_gate)
+            {
+                (int held, int heldPeak) = _frames?.Held ?? (0, 0);
+                bool lately = _time.GetElapsedTime(_junkSince) < s_junkWindow;
+                return new WireUse(
+                    held, heldPeak, lately ? _junk : 0, _junkPeak, _remotes.Count, UnknownChannels, _unknownPeak, _options.MaxUnknownChannels, _earlyBytes, _earlyPeak, _output.Queued + _held, _output.Peak, (_frames?.Capacity ?? 0) + _earlyBytes + _output.Queued + _held);
+            }
+        }
+    }
+
     // Everything below runs under the lock.
+
+    private int UnknownChannels => _remotes.Values.Count(remote => remote.Local is null);
 
     private RemoteChannel? FindRemote(DiscoveryKey discoveryKey)
     {
@@ -204,6 +229,7 @@ public sealed partial class WireConnection
         if (remote.Replaced || type == FrameType.Extension) return;
         if (remote.Early.Count == RemoteChannel.MaxEarlyMessages) ProtocolViolation.ThrowTooManyUnopened();
         _earlyBytes = checked(_earlyBytes + frame.Body.Length);
+        _earlyPeak = Math.Max(_earlyPeak, _earlyBytes);
         if (_earlyBytes > MaxEarlyBytes) ProtocolViolation.ThrowUnopenedMemory();
         remote.Early.Enqueue((type, frame.Body.ToArray()));
     }

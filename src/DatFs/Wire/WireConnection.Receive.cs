@@ -25,6 +25,7 @@ public sealed partial class WireConnection
     private long _droppedFrames;
     private long _junkSince;
     private int _junk;
+    private int _junkPeak;
 
     private async Task ReceiveAsync()
     {
@@ -227,6 +228,7 @@ public sealed partial class WireConnection
     {
         long now = _time.GetTimestamp();
         if (_time.GetElapsedTime(_junkSince, now) >= s_junkWindow) (_junkSince, _junk) = (now, 0);
+        _junkPeak = Math.Max(_junkPeak, _junk + 1);
         if (++_junk > MaxJunkPerSecond) ProtocolViolation.ThrowJunkFlood();
     }
 }

@@ -13,8 +13,10 @@ public sealed record WireOptions
     public ReadOnlyMemory<byte>? UserData { get; init; }
     /// <summary>Extension names, at most 64 of at most 255 bytes; sent sorted.</summary>
     public IReadOnlyList<string> Extensions { get; init; } = [];
+    /// <summary>What a drive of one writer needs, generously (§9.1).</summary>
+    public const int UsualUnknownChannels = 32;
     /// <summary>Channels of feeds we never opened that a remote may hold open (§9.1): 32, or 256 while the drive's kind is unknown.</summary>
-    public int MaxUnknownChannels { get; init; } = 32;
+    public int MaxUnknownChannels { get; init; } = UsualUnknownChannels;
     /// <summary>Clock: keep-alive and timeouts.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
     /// <summary>Source of the 24-byte nonce; tests of recorded sessions fix it. Null = the operating system's generator.</summary>

@@ -1,10 +1,15 @@
 using System.Text.Json.Serialization;
 using DatFs.Discovery;
+using DatFs.Replication;
 
 namespace DatMount.Hosting;
 
 /// <summary>One peer of a drive. Rates are bytes a second.</summary>
-internal sealed record PeerReport(string Address, string State, long BytesReceived, long BytesSent, double ReceiveRate, double SendRate, int RequestsInFlight);
+internal sealed record PeerReport(string Address, string State, long BytesReceived, long BytesSent, double ReceiveRate, double SendRate, int RequestsInFlight)
+{
+    /// <summary>What it takes of each bound.</summary>
+    public IReadOnlyList<BudgetLine> Budget { get; init; } = [];
+}
 
 /// <summary>An address that was dialled and did not answer.</summary>
 internal sealed record AddressReport(string Address, string LastError);
@@ -59,6 +64,9 @@ internal sealed record DriveReport(
 
     /// <summary>What is wrong with the name: an old answer had to do, or it stands for another drive by now.</summary>
     public string? NameProblem { get; init; }
+
+    /// <summary>Every bound on what peers may take, with its use.</summary>
+    public IReadOnlyList<BudgetLine> Budget { get; init; } = [];
 
     /// <summary>Where peers are looked for.</summary>
     public IReadOnlyList<SourceHealthReport> Sources { get; init; } = [];

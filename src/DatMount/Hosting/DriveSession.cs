@@ -2,6 +2,7 @@ using DatFs;
 using DatFs.Discovery;
 using DatFs.Drives;
 using DatFs.Replication;
+using DatFs.Wire;
 using DatMount.Commands;
 using Microsoft.Extensions.Logging;
 
@@ -88,6 +89,8 @@ internal sealed class DriveSession : IAsyncDisposable
             try
             {
                 PeerFinding peers = await PeerFinding.StartAsync(replicator, drive.Key.ToDiscoveryKey(), settings, discovery, settings.StorageRoot ?? DriveStore.DefaultRoot(), time, log, ct);
+                // A peer of a drive of several writers opens all that it knows at once; one of a drive of one writer has nothing to open but two.
+                if (drive.Writers is null && drive.Status.MetadataLength > 0) replicator.MaxUnknownChannels = WireOptions.UsualUnknownChannels;
                 return new DriveSession(named, drive, settings, time, replicator, peers, name);
             }
             catch
@@ -147,7 +150,7 @@ internal sealed class DriveSession : IAsyncDisposable
             Environment.ProcessId, activity, mountpoint, Drive.Key.ToDiscoveryKey().ToHex(), Drive.Format, Drive.Writable, ready,
             status.Version, status.MetadataLength, status.MetadataHeld, status.ContentLength, status.ContentHeld, status.ContentBytes, Listening,
             [.. peers.Where(peer => peer.State == PeerState.Connected).Select(peer =>
-                new PeerReport(peer.Address, "connected", peer.BytesReceived, peer.BytesSent, peer.ReceiveRate, peer.SendRate, peer.InFlight))],
+                new PeerReport(peer.Address, "connected", peer.BytesReceived, peer.BytesSent, peer.ReceiveRate, peer.SendRate, peer.InFlight) { Budget = peer.Budget })],
             [.. _peers.Addresses.Where(dial => !dial.Connected && dial.LastError is not null).Select(dial => new AddressReport(dial.Address.ToString(), dial.LastError!))],
             Received, _replicator.Traffic.Sum(feed => feed.UploadedBytes), fileSystemRequests)
         {
@@ -156,6 +159,7 @@ internal sealed class DriveSession : IAsyncDisposable
             VersionAlias = status.VersionAlias,
             Name = _name?.Name,
             NameProblem = _name?.Problem,
+            Budget = [.. _replicator.Limits, .. _peers.Limits],
             Sources = [.. _peers.Sources.Select(SourceHealthReport.Of)],
             Addresses = [.. _peers.Addresses.Select(dial => new DialReport(dial.Address.ToString(), dial.NamedBy, dial.State.ToString().ToLowerInvariant(), dial.Attempts, dial.LastError, dial.Rest?.TotalSeconds))],
         };

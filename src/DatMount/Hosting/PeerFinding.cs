@@ -37,6 +37,9 @@ internal sealed partial class PeerFinding : IAsyncDisposable
     public DiscoverySettings Settings { get; }
 
     /// <summary>Where peers can reach us, null when we do not listen.</summary>
+    /// <summary>The bounds on those who connect to us.</summary>
+    public IReadOnlyList<BudgetLine> Limits => _listener?.Limits ?? [];
+
     public IPEndPoint? Listening => _listener?.LocalEndPoint;
 
     /// <summary>Every address that was named.</summary>
