@@ -118,7 +118,7 @@ public sealed class WriterCommandTests : IDisposable
         string mountpoint = _bob.Folder("mnt");
         await using Datmount mount = Datmount.Start(_bob, link, mountpoint, "--peer", at, "--no-discovery");
         await mount.LineAsync("mounted");
-        await UntilAsync(() => Task.FromResult(Directory.GetFiles(mountpoint).Length == 2));
+        await UntilAsync(async () => await DoneAsync(_bob, "status") is not null && Directory.GetFiles(mountpoint).Length == 2);
         Directory.GetFiles(mountpoint).Select(Path.GetFileName).Order(StringComparer.Ordinal).Last().Should().Be("plan.txt");
         System.IO.File.ReadAllText(Path.Combine(mountpoint, "plan.txt")).Should().Be("bob's", "the later one wins everywhere");
         string loser = Directory.GetFiles(mountpoint, "plan (conflict*").Single();
@@ -131,10 +131,62 @@ public sealed class WriterCommandTests : IDisposable
         (await DoneAsync(_ada, "conflicts", "ours")).Should().MatchRegex("^/plan.txt\n  [0-9a-f]{8}@1  2026-01-01 11:00:00Z  5 B  shown\n  [0-9a-f]{8}@3  2026-01-01 10:00:00Z  10 B  as /plan \\(conflict");
 
         await PutAsync(_bob, mountpoint, "plan.txt", "settled");
-        await UntilAsync(() => Task.FromResult(Directory.GetFiles(mountpoint).Length == 1));
+        await UntilAsync(async () => await DoneAsync(_bob, "status") is not null && Directory.GetFiles(mountpoint).Length == 1);
         System.IO.File.ReadAllText(Path.Combine(mountpoint, "plan.txt")).Should().Be("settled");
         await UntilAsync(async () => await DoneAsync(_ada, "conflicts", "ours") == "no conflicts");
         (await DoneAsync(_bob, "unmount", mountpoint)).Should().Contain("unmounted");
+    }
+
+    [Fact]
+    public async Task Conflicts_are_settled_by_command_and_rules_say_what_shows()
+    {
+        string link = (await DoneAsync(_ada, "create", "--name", "ours")).Trim();
+        string[] names = ["a.txt", "b.txt", "c.txt", "d.log"];
+        foreach (string name in names) await PutAsync(_ada, "ours", name, "one\ntwo\nthree\n");
+        string key;
+        await using (Datmount ada = Datmount.Start(_ada, "share", "ours", "--listen", "127.0.0.1:0", "--no-discovery"))
+        {
+            string address = (await ada.LineAsync("sharing")).Split(' ')[^1];
+            key = (await DoneAsync(_bob, "writer", link, "--peer", address)).Trim();
+            await DoneAsync(_ada, "authorize", "ours", key, "--label", "bob");
+            await using Datmount bob = Datmount.Start(_bob, "share", link, "--peer", address, "--no-discovery");
+            await bob.LineAsync("sharing");
+            await UntilAsync(async () => JsonDocument.Parse(await DoneAsync(_bob, "writer", link, "--json")).RootElement.GetProperty("authorized").GetBoolean());
+            await UntilAsync(async () => (await DoneAsync(_bob, "log", link)).Contains("d.log", StringComparison.Ordinal));
+        }
+
+        foreach (string name in names)
+        {
+            await PutAsync(_ada, "ours", name, "ONE\ntwo\nthree\n", new DateTime(2026, 1, 1, 10, 0, 0, DateTimeKind.Utc));
+            await PutAsync(_bob, link, name, "one\ntwo\nTHREE\n", new DateTime(2026, 1, 1, 11, 0, 0, DateTimeKind.Utc));
+        }
+
+        System.IO.File.WriteAllText(_ada.File("config.json"), """{ "conflicts": { "show": "hidden", "rules": ["*.log first", "*.txt latest"] } }""");
+        await using Datmount again = Datmount.Start(_ada, "share", "ours", "--listen", "127.0.0.1:0", "--no-discovery", "--config", _ada.File("config.json"));
+        string at = (await again.LineAsync("sharing")).Split(' ')[^1];
+        await using (Datmount bob = Datmount.Start(_bob, "share", link, "--peer", at, "--no-discovery"))
+        {
+            await UntilAsync(async () => JsonDocument.Parse(await DoneAsync(_ada, "conflicts", "ours", "--json")).RootElement.GetArrayLength() == 4);
+            (await DoneAsync(_ada, "conflicts", "ours")).Should().MatchRegex("/d.log\n  [0-9a-f]{8}@[0-9]+  2026-01-01 10:00:00Z  14 B  shown", "this machine's rule says so").And.NotContain(" as /", "losers are hidden");
+            string bobs = (await DoneAsync(_ada, "conflicts", "ours")).Split('\n').First(line => line.Contains("bob@", StringComparison.Ordinal)).Trim().Split(' ')[0];
+            (int code, _, string errors) = await Datmount.RunAsync(_ada, "resolve", "ours", "a.txt", "--take", "bob@77");
+            (code, errors.Contains("has no version bob@77; there are ", StringComparison.Ordinal)).Should().Be((3, true), errors);
+            await DoneAsync(_ada, "resolve", "ours", "a.txt", "--take", bobs);
+            await DoneAsync(_ada, "resolve", "ours", "b.txt", "--merged");
+            await DoneAsync(_ada, "resolve", "ours", "c.txt", "--file", File("ada", "mine\n"));
+            (code, _, errors) = await Datmount.RunAsync(_ada, "resolve", "ours", "a.txt", "--merged");
+            (code, errors).Should().Be((3, "datmount: nobody disagrees about /a.txt; 'datmount conflicts' lists what there is"));
+            (code, _, _) = await Datmount.RunAsync(_ada, "resolve", "ours", "a.txt");
+            code.Should().Be(2);
+            await UntilAsync(async () => JsonDocument.Parse(await DoneAsync(_bob, "conflicts", link, "--json")).RootElement.GetArrayLength() == 1);
+        }
+
+        await DoneAsync(_bob, "export", link, _bob.File("out"), "--peer", at, "--no-discovery");
+        string.Concat(names[..3].Select(name => System.IO.File.ReadAllText(_bob.File("out/" + name)))).Should().Be("one\ntwo\nTHREE\nONE\ntwo\nTHREE\nmine\n");
+        System.IO.File.GetLastWriteTimeUtc(_bob.File("out/a.txt")).Hour.Should().Be(11, "a version that is taken keeps its time");
+        await DoneAsync(_bob, "put", link, ".datmerge", File("bob", "*.log first\n"));
+        await DoneAsync(_bob, "export", link, _bob.File("by-rule"), "--peer", at, "--no-discovery");
+        System.IO.File.ReadAllText(_bob.File("by-rule/d.log")).Should().Be("ONE\ntwo\nthree\n", "the archive's own rule counts without any configuration");
     }
 
     private async Task PutAsync(TempFolder home, string drive, string path, string content, DateTime? time = null)

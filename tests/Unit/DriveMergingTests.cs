@@ -48,6 +48,43 @@ public sealed class DriveMergingTests
     }
 
     [Fact]
+    public async Task A_version_that_is_taken_settles_the_path_with_its_time_and_permissions()
+    {
+        await using MergingMachines machines = await WithConflictAsync("one\n", "two\n");
+        MergeCase found = (await FindAsync(machines, 0))!;
+        MergeSide theirs = found.Sides.Single(side => !side.IsOwn);
+        (await DriveMerging.TakeAsync(found, theirs, Token)).Should().BeTrue();
+        (await DriveMerging.TakeAsync(found, theirs, Token)).Should().BeFalse("the path has another version by now");
+        await machines.MeetAsync();
+        for (int machine = 0; machine < 2; machine++)
+        {
+            (await machines.ReadAsync(machine, "f.txt")).Should().Be("two\n");
+            DriveEntry entry = (await machines[machine].Live.FindAsync(s_path, Token))!;
+            (entry.MtimeMs, entry.Mode).Should().Be((theirs.MtimeMs, theirs.Mode));
+            (await FindAsync(machines, machine)).Should().BeNull();
+        }
+    }
+
+    [Fact]
+    public async Task A_deletion_that_is_taken_deletes_and_other_bytes_replace_all()
+    {
+        await using MergingMachines machines = await WithConflictAsync("one\n", null);
+        MergeCase found = (await FindAsync(machines, 0))!;
+        (await DriveMerging.TakeAsync(found, found.Sides.Single(side => side.Deleted), Token)).Should().BeTrue();
+        (await machines.ReadAsync(0, "f.txt")).Should().BeNull();
+        (await DriveMerging.ReplaceAsync(found, new MemoryStream([1]), null, Token)).Should().BeFalse();
+
+        await using MergingMachines others = await WithConflictAsync("one\n", "two\n");
+        (await DriveMerging.ReplaceAsync((await FindAsync(others, 1))!, new MemoryStream("three\n"u8.ToArray()), null, Token)).Should().BeTrue();
+        await others.MeetAsync();
+        for (int machine = 0; machine < 2; machine++)
+        {
+            (await others.ReadAsync(machine, "f.txt")).Should().Be("three\n");
+            (await others.NamesAsync(machine, "/")).Should().Equal("f.txt");
+        }
+    }
+
+    [Fact]
     public async Task Nothing_is_written_over_a_version_that_came_meanwhile()
     {
         await using MergingMachines machines = await WithConflictAsync("A\nb\nc\n", "a\nb\nC\n");
@@ -94,13 +131,14 @@ public sealed class DriveMergingTests
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    private static async Task<MergingMachines> WithConflictAsync(string first, string second)
+    private static async Task<MergingMachines> WithConflictAsync(string first, string? second)
     {
         MergingMachines machines = await MergingMachines.StartAsync(2);
         await machines.WriteAsync(0, "f.txt", "a\nb\nc\n");
         await machines.MeetAsync();
         await machines.WriteAsync(0, "f.txt", first, mtime: 1000);
-        await machines.WriteAsync(1, "f.txt", second, mtime: 2000);
+        if (second is null) await machines.DeleteAsync(1, "f.txt");
+        else await machines.WriteAsync(1, "f.txt", second, mtime: 2000);
         await machines.MeetAsync();
         return machines;
     }

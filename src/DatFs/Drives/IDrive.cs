@@ -61,7 +61,11 @@ public interface IDrive : IAsyncDisposable
 /// <param name="Before">The view replaced.</param>
 /// <param name="After">The view that is live now.</param>
 /// <param name="Paths">Changed paths; null = unknown, treat everything as changed.</param>
-public sealed record DriveChange(IDriveView Before, IDriveView After, IReadOnlyList<DrivePath>? Paths);
+public sealed record DriveChange(IDriveView Before, IDriveView After, IReadOnlyList<DrivePath>? Paths)
+{
+    /// <summary>Of what changed, the paths that had several versions before or have them after; null = unknown. Known also where <see cref="Paths"/> is not, for copies stand beside them.</summary>
+    public IReadOnlyList<DrivePath>? Disputed { get; init; } = Paths is null ? null : [];
+}
 
 /// <summary>Facts for status output. Sizes in bytes.</summary>
 public sealed record DriveStatus(long Version, long MetadataLength, long MetadataHeld, long ContentLength, long ContentHeld, long ContentBytes)

@@ -72,7 +72,27 @@ public static class DriveMerging
     {
         if (outcome.Bytes is not { } bytes) throw new DatException(DatError.Invalid, "only merged bytes can be written");
         using MemoryStream content = new(bytes.ToArray(), writable: false);
-        return await about.Drive.PutOverAsync(about.Path, content, new DriveAttributes(about.Sides.Min(MergeOrder.WinnerFirst)!.Mode), about.Entries, ct);
+        return await ReplaceAsync(about, content, null, ct);
+    }
+
+    /// <summary>Settles a conflict with bytes from elsewhere, as <see cref="CommitAsync"/> does with merged ones.</summary>
+    /// <param name="about">The conflict.</param>
+    /// <param name="content">Read to its end.</param>
+    /// <param name="attributes">Null = those of a merge: the permissions of the version that wins by default, and the time of now.</param>
+    /// <param name="ct">Cancels.</param>
+    /// <exception cref="DatException">As for <see cref="CommitAsync"/>.</exception>
+    public static ValueTask<bool> ReplaceAsync(MergeCase about, Stream content, DriveAttributes? attributes, CancellationToken ct) =>
+        about.Drive.PutOverAsync(about.Path, content, attributes ?? new DriveAttributes(about.Sides.Min(MergeOrder.WinnerFirst)!.Mode), about.Entries, ct);
+
+    /// <summary>Settles a conflict with one of its versions, which keeps its time and permissions; a deletion deletes. False as for <see cref="CommitAsync"/>.</summary>
+    /// <exception cref="DatException">As for <see cref="CommitAsync"/>; Unsupported: the version is a link.</exception>
+    public static async ValueTask<bool> TakeAsync(MergeCase about, MergeSide side, CancellationToken ct)
+    {
+        if (side.Deleted) return await about.Drive.DeleteOverAsync(about.Path, about.Entries, ct);
+        if (side.Kind == EntryKind.Symlink) throw new DatException(DatError.Unsupported, $"{side.Label} is a symbolic link, which cannot be written without a mount");
+        if (side.Kind == EntryKind.Directory) throw new DatException(DatError.Invalid, $"{side.Label} is a directory, which has the name anyway");
+        await using Stream content = side.OpenRead();
+        return await ReplaceAsync(about, content, new DriveAttributes(side.Mode, side.MtimeMs), ct);
     }
 
     internal static string KeyOf(DrivePath path) => path.Text[1..];

@@ -60,6 +60,9 @@ public sealed class MergeRules
         return MergeStrategies.Latest;
     }
 
+    /// <summary>The strategy by which a path's bytes are merged; null where its rule only picks one of the versions.</summary>
+    public IMergeStrategy? MergerFor(DrivePath path) => StrategyFor(path) is var strategy and not MergeStrategies.PickStrategy ? strategy : null;
+
     /// <summary>The rules as a drive asks for them: those that pick one of the versions. What merges bytes shows the default there.</summary>
     /// <param name="own">This machine's key.</param>
     public IConflictChoice AsChoice(Crypto.FeedKey? own) => new Choice(this, own);

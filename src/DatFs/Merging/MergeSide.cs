@@ -52,6 +52,9 @@ public sealed class MergeSide
     /// <exception cref="DatException">Offline, TimedOut, Corrupt, Io.</exception>
     public ValueTask<byte[]?> ReadAsync(int limit, CancellationToken ct) => WholeContent.ReadAsync(_content, limit, ct);
 
+    /// <summary>The bytes, of whatever size, one after the other; fetched as they are read.</summary>
+    public Stream OpenRead() => _content is { } content ? new ContentStream(content) : Stream.Null;
+
     /// <summary>Writes all bytes; false, and nothing written, when they are more than <paramref name="limit"/>.</summary>
     internal ValueTask<bool> CopyToAsync(Stream into, long limit, CancellationToken ct) => WholeContent.CopyToAsync(_content, into, limit, ct);
 

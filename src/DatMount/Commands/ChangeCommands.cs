@@ -16,6 +16,7 @@ internal static class ChangeCommands
         yield return Remove();
         yield return Log();
         yield return Conflicts();
+        yield return Resolve();
     }
 
     internal static string Time(DateTimeOffset? time) => time?.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) ?? "";
@@ -95,6 +96,35 @@ internal static class ChangeCommands
                 return ExitCode.Done;
             });
     }
+
+    private static Command Resolve()
+    {
+        Argument<string> path = new("path") { Description = "A path that 'datmount conflicts' lists." };
+        Option<string?> take = new("--take") { Description = "Keep this version of it, as 'datmount conflicts' names it.", HelpName = "WRITER@SEQ" };
+        Option<bool> merged = new("--merged") { Description = "Merge the versions by the path's strategy; by lines where it has none." };
+        Option<string?> file = new("--file") { Description = "Keep what is in this file; - takes standard input.", HelpName = "file" };
+        Command command = DriveCommand.Create(
+            "resolve",
+            "Settle a conflict for everybody, with one new version over all that there are. Earlier versions keep the others.\n\nExamples:\n  datmount resolve /mnt/dat plan.txt --take 1f2e3d4c@17\n  datmount resolve /mnt/dat plan.txt --merged",
+            "written into", [path, take, merged, file], async (parsed, drive, ct) =>
+            {
+                await using Stream content = Input(parsed.GetValue(file));
+                return await DoneAsync(drive.ResolveAsync(parsed.GetValue(path)!, parsed.GetValue(take), parsed.GetValue(merged), content, ct));
+            });
+        command.Validators.Add(result =>
+        {
+            if ((result.GetValue(take) is null ? 0 : 1) + (result.GetValue(merged) ? 1 : 0) + (result.GetValue(file) is null ? 0 : 1) != 1) result.AddError("One of --take, --merged and --file says how.");
+        });
+        return command;
+    }
+
+    private static Stream Input(string? file) => file switch
+    {
+        null => Stream.Null,
+        "-" => Console.OpenStandardInput(),
+        _ when File.Exists(file) => new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0, useAsync: true),
+        _ => throw new CommandException(ExitCode.NotFound, $"there is no file {file}"),
+    };
 
     private static string Line(SideReport side, string path)
     {

@@ -64,11 +64,10 @@ internal sealed class DriveOptions
         DefaultValueFactory = _ => "30s",
     };
 
-    private readonly Option<string> _conflicts = new("--conflicts")
+    private readonly Option<string?> _conflicts = new("--conflicts")
     {
-        Description = "How versions that lost a conflict show: beside the one that won, or hidden.",
+        Description = "How versions that lost a conflict show: beside the one that won, or hidden. Beside unless configured.",
         HelpName = "beside|hidden",
-        DefaultValueFactory = _ => Beside,
     };
 
     private readonly Option<bool> _verbose = new("--verbose", "-v")
@@ -99,7 +98,7 @@ internal sealed class DriveOptions
         });
         _conflicts.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<string>() is not (Beside or Hidden)) result.AddError($"--conflicts takes {Beside} or {Hidden}.");
+            if (result.GetValueOrDefault<string>() is not (Beside or Hidden or null)) result.AddError($"--conflicts takes {Beside} or {Hidden}.");
         });
         foreach (Option option in (Option[])[_peers, _listen, _discovery, _noDiscovery, _servers, _config, _storage, _offline, _ioTimeout, _conflicts, _verbose]) command.Add(option);
     }
@@ -117,7 +116,7 @@ internal sealed class DriveOptions
             StorageRoot = parsed.GetValue(_storage) is { } storage ? Path.GetFullPath(storage) : null,
             Offline = parsed.GetValue(_offline),
             IoTimeout = ioTimeout,
-            HideConflicts = parsed.GetValue(_conflicts) == Hidden,
+            HideConflicts = parsed.GetValue(_conflicts) is { } shown ? shown == Hidden : null,
             Verbose = parsed.GetValue(_verbose),
         };
     }

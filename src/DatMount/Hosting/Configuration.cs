@@ -1,8 +1,10 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DatFs;
 using DatFs.Discovery;
 using DatFs.Discovery.Dns;
 using DatFs.Discovery.Names;
+using DatFs.Merging;
 using DatMount.Commands;
 
 namespace DatMount.Hosting;
@@ -36,6 +38,33 @@ internal static class Configuration
         return [.. servers.Select(text => Uri.TryCreate(text, UriKind.Absolute, out Uri? server) && server.Scheme == Uri.UriSchemeHttps && server.Query.Length == 0
             ? server
             : throw Wrong(file, $"names the name server '{text}'; write a URL such as https://dns.example.org/dns-query"))];
+    }
+
+    /// <summary>Reads how conflicts show and are merged.</summary>
+    /// <exception cref="CommandException">As above.</exception>
+    public static ConflictSettings Conflicts(string? path, TimeProvider time)
+    {
+        string file = path ?? DefaultPath;
+        if (Read(path)?.Conflicts is not { } said) return new ConflictSettings();
+        if (said.Show is not (null or "beside" or "hidden")) throw Wrong(file, $"has conflicts.show '{said.Show}'; write beside or hidden");
+        Dictionary<string, IMergeStrategy> commands = [];
+        foreach ((string name, IReadOnlyList<string> command) in said.Commands ?? new Dictionary<string, IReadOnlyList<string>>())
+        {
+            if (command.Count == 0 || name.Any(char.IsWhiteSpace)) throw Wrong(file, $"has the merging command '{name}' without a program, or with a space in its name; write \"name\": [\"/path/to/program\", \"argument\"]");
+            commands.Add(name, MergeStrategies.Command(name, new MergeCommand(command[0], [.. command.Skip(1)]), time));
+        }
+
+        MergerOptions merging = new() { Rules = string.Join('\n', said.Rules ?? []), Commands = commands, Autocommit = said.Autocommit ?? false };
+        try
+        {
+            _ = MergeRules.Read(merging.Rules, [], commands);
+        }
+        catch (DatException wrong)
+        {
+            throw Wrong(file, $"cannot be used: {wrong.Message}", wrong);
+        }
+
+        return new ConflictSettings { Hidden = said.Show == "hidden", Merging = merging };
     }
 
     private static ConfigurationFile? Read(string? path)
@@ -76,7 +105,22 @@ internal static class Configuration
 }
 
 /// <summary>The whole file; null stands for what it does not say.</summary>
-internal sealed record ConfigurationFile(DiscoveryConfiguration? Discovery, NamesConfiguration? Names);
+internal sealed record ConfigurationFile(DiscoveryConfiguration? Discovery, NamesConfiguration? Names, ConflictsConfiguration? Conflicts);
+
+/// <summary>How conflicts show and are merged.</summary>
+/// <param name="Show">beside or hidden.</param>
+/// <param name="Rules">Lines "GLOB STRATEGY", which count before the archive's own.</param>
+/// <param name="Commands">Programs that "command:NAME" stands for, with their arguments.</param>
+/// <param name="Autocommit">Write merges that are clean.</param>
+internal sealed record ConflictsConfiguration(string? Show, IReadOnlyList<string>? Rules, IReadOnlyDictionary<string, IReadOnlyList<string>>? Commands, bool? Autocommit);
+
+/// <summary>The same, ready for use.</summary>
+internal sealed record ConflictSettings
+{
+    public bool Hidden { get; init; }
+
+    public MergerOptions Merging { get; init; } = new();
+}
 
 /// <summary>How names of hosts are looked up.</summary>
 /// <param name="Servers">Resolvers of DNS over HTTPS that answer in JSON; public ones when it is not said, only the host itself when it is empty.</param>

@@ -49,6 +49,14 @@ internal sealed class DriveElsewhere(string socket) : IOpenDrive
         return (await ReadAsync(answer, ControlJson.Default.VersionReply, ct)).Version;
     }
 
+    public async Task<long> ResolveAsync(string path, string? take, bool merged, Stream content, CancellationToken ct)
+    {
+        string how = merged ? "&merged=true" : take is null ? "" : "&take=" + Uri.EscapeDataString(take);
+        using StreamContent body = new(content);
+        using HttpResponseMessage answer = await _http.PostAsync(Root + "resolve?path=" + Uri.EscapeDataString(path) + how, body, ct);
+        return (await ReadAsync(answer, ControlJson.Default.VersionReply, ct)).Version;
+    }
+
     public ValueTask DisposeAsync()
     {
         _http.Dispose();

@@ -9,7 +9,7 @@ namespace DatMount.Hosting;
 
 /// <summary>
 /// The part of the control endpoint that works on the drive, as <see cref="DriveElsewhere"/> asks for it: GET /drive/writer, writers, conflicts, log;
-/// POST authorize, ignore; PUT and DELETE /drive/file. What is refused comes as 409 with a <see cref="FailureReply"/>.
+/// POST authorize, ignore, resolve; PUT and DELETE /drive/file. What is refused comes as 409 with a <see cref="FailureReply"/>.
 /// </summary>
 internal static class DriveEndpoint
 {
@@ -26,13 +26,18 @@ internal static class DriveEndpoint
             await drive.IgnoreAsync(Key(request.Key), request.From, ct);
             return Results.Ok();
         }));
-        web.MapPut("/drive/file", (HttpContext call, string path, uint? mode, long? mtime) => AnswerAsync(activity, async drive =>
-        {
-            // The file is as large as it is.
-            if (call.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
-            return Results.Ok(new VersionReply(await drive.PutAsync(path, call.Request.Body, mode, mtime, call.RequestAborted)));
-        }));
+        web.MapPut("/drive/file", (HttpContext call, string path, uint? mode, long? mtime) =>
+            AnswerAsync(activity, async drive => Results.Ok(new VersionReply(await drive.PutAsync(path, FileOf(call), mode, mtime, call.RequestAborted)))));
+        web.MapPost("/drive/resolve", (HttpContext call, string path, string? take, bool? merged) =>
+            AnswerAsync(activity, async drive => Results.Ok(new VersionReply(await drive.ResolveAsync(path, take, merged ?? false, FileOf(call), call.RequestAborted)))));
         web.MapDelete("/drive/file", (string path, CancellationToken ct) => AnswerAsync(activity, async drive => Results.Ok(new VersionReply(await drive.RemoveAsync(path, ct)))));
+    }
+
+    private static Stream FileOf(HttpContext call)
+    {
+        // The file is as large as it is.
+        if (call.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = null;
+        return call.Request.Body;
     }
 
     private static async Task<IResult> AnswerAsync(IActivity activity, Func<IOpenDrive, Task<IResult>> answer)

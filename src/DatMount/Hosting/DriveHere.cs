@@ -1,5 +1,6 @@
 using DatFs.Crypto;
 using DatFs.Drives;
+using DatFs.Merging;
 using DatMount.Commands;
 
 namespace DatMount.Hosting;
@@ -7,6 +8,9 @@ namespace DatMount.Hosting;
 /// <summary>A drive that this process has open.</summary>
 internal sealed class DriveHere(DriveSession session, bool owned) : IOpenDrive
 {
+    // As many digits of a key as labels of versions show.
+    private const int ShortestKey = 8;
+
     public async Task<OwnWriterReport> WriterAsync(CancellationToken ct)
     {
         IDriveWriters writers = await SeveralAsync(ct);
@@ -40,6 +44,7 @@ internal sealed class DriveHere(DriveSession session, bool owned) : IOpenDrive
                 side.Writer.ToHex(), labels.GetValueOrDefault(side.Writer), side.Seq, side.Deleted, side.Size, Time(side.Deleted ? null : side.MtimeMs), side.Shown?.Text))]));
         }
 
+        conflicts.Sort(static (a, b) => string.CompareOrdinal(a.Path, b.Path));
         return conflicts;
     }
 
@@ -63,7 +68,39 @@ internal sealed class DriveHere(DriveSession session, bool owned) : IOpenDrive
 
     public async Task<long> RemoveAsync(string path, CancellationToken ct) => await (await WriterOfAsync(ct)).DeleteAsync(DrivePath.From(path), ct);
 
+    public async Task<long> ResolveAsync(string path, string? take, bool merged, Stream content, CancellationToken ct)
+    {
+        _ = await SeveralAsync(ct);
+        DrivePath at = DrivePath.From(path);
+        MergeCase about = await DriveMerging.FindAsync(session.Drive.Live, at, ct) ?? throw new CommandException(ExitCode.NotFound, $"nobody disagrees about {at}; 'datmount conflicts' lists what there is");
+        bool written = merged
+            ? await DriveMerging.CommitAsync(about, await MergedAsync(about, ct), ct)
+            : take is not null
+                ? await DriveMerging.TakeAsync(about, await SideAsync(about, take, ct), ct)
+                : await DriveMerging.ReplaceAsync(about, content, null, ct);
+        return written ? session.Drive.Live.Version : throw new CommandException(ExitCode.Failed, $"{at} has got other versions meanwhile; look at 'datmount conflicts' and try again");
+    }
+
     public ValueTask DisposeAsync() => owned ? session.DisposeAsync() : ValueTask.CompletedTask;
+
+    private async Task<MergeOutcome> MergedAsync(MergeCase about, CancellationToken ct)
+    {
+        MergeOutcome outcome = await DriveMerging.ResolveAsync(about, session.Merger.Rules.MergerFor(about.Path) ?? MergeStrategies.Text, ct);
+        if (outcome.Bytes is not null) return outcome;
+        string why = outcome.Why ?? "these are no texts of at most 1 MiB";
+        throw new CommandException(ExitCode.Failed, $"{about.Path} cannot be merged: {why}; choose a version with --take, or give the result with --file");
+    }
+
+    // By the beginning of the writer's key, or by what this machine's user calls him.
+    private async Task<MergeSide> SideAsync(MergeCase about, string take, CancellationToken ct)
+    {
+        Dictionary<FeedKey, string?> labels = await LabelsAsync(ct);
+        int mark = take.LastIndexOf('@');
+        string who = mark < 0 ? "" : take[..mark];
+        MergeSide[] meant = [.. about.Sides.Where(side => take.AsSpan(mark + 1).SequenceEqual(side.Seq.ToString(System.Globalization.CultureInfo.InvariantCulture))
+            && (who == labels.GetValueOrDefault(side.Writer) || (who.Length >= ShortestKey && side.Writer.ToHex().StartsWith(who, StringComparison.OrdinalIgnoreCase))))];
+        return meant.Length == 1 ? meant[0] : throw new CommandException(ExitCode.NotFound, $"{about.Path} has no version {take}; there are {string.Join(", ", about.Sides)}");
+    }
 
     private async Task<IDriveWriters> SeveralAsync(CancellationToken ct)
     {

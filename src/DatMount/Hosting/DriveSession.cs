@@ -1,6 +1,7 @@
 using DatFs;
 using DatFs.Discovery;
 using DatFs.Drives;
+using DatFs.Merging;
 using DatFs.Replication;
 using DatFs.Wire;
 using DatMount.Commands;
@@ -18,8 +19,9 @@ internal sealed class DriveSession : IAsyncDisposable
     private readonly Replicator _replicator;
     private readonly PeerFinding _peers;
     private readonly NameWatch? _name;
+    private readonly DriveMerger _merger;
 
-    private DriveSession(DriveReference reference, IDrive drive, DriveSettings settings, TimeProvider time, Replicator replicator, PeerFinding peers, NameWatch? name)
+    private DriveSession(DriveReference reference, IDrive drive, DriveSettings settings, TimeProvider time, Replicator replicator, PeerFinding peers, NameWatch? name, DriveMerger merger)
     {
         Reference = reference;
         Drive = drive;
@@ -28,6 +30,7 @@ internal sealed class DriveSession : IAsyncDisposable
         _replicator = replicator;
         _peers = peers;
         _name = name;
+        _merger = merger;
     }
 
     /// <summary>What the user named.</summary>
@@ -40,6 +43,9 @@ internal sealed class DriveSession : IAsyncDisposable
 
     /// <summary>The user's own folder that the drive is read from; null when all of it is kept here.</summary>
     public string? Folder => Reference.Folder ?? DriveStore.RecordOf(StorageFolder, Drive.Key.ToDiscoveryKey())?.Folder;
+
+    /// <summary>How conflicts are merged.</summary>
+    public DriveMerger Merger => _merger;
 
     /// <summary>How it meets its peers.</summary>
     public PeerFinding Peers => _peers;
@@ -60,6 +66,7 @@ internal sealed class DriveSession : IAsyncDisposable
     {
         TimeSpan patience = settings.IoTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : settings.IoTimeout;
         DiscoverySettings discovery = settings.FindPeers();
+        ConflictSettings conflicts = Configuration.Conflicts(settings.ConfigurationFile, time);
         ILogger log = loggers.CreateLogger("datmount.peers");
         Replicator replicator = new(new ReplicatorOptions
         {
@@ -82,7 +89,7 @@ internal sealed class DriveSession : IAsyncDisposable
                 Offline = settings.Offline || (settings.Peers.Count == 0 && settings.Listen is null && !discovery.Any),
                 Purpose = purpose,
                 ReadOnly = settings.ReadOnly,
-                HideConflicts = settings.HideConflicts,
+                HideConflicts = settings.HideConflicts ?? conflicts.Hidden,
                 Log = loggers.CreateLogger("datmount.drive"),
                 Time = time,
             }, ct);
@@ -91,7 +98,8 @@ internal sealed class DriveSession : IAsyncDisposable
                 PeerFinding peers = await PeerFinding.StartAsync(replicator, drive.Key.ToDiscoveryKey(), settings, discovery, settings.StorageRoot ?? DriveStore.DefaultRoot(), time, log, ct);
                 // A peer of a drive of several writers opens all that it knows at once; one of a drive of one writer has nothing to open but two.
                 if (drive.Writers is null && drive.Status.MetadataLength > 0) replicator.MaxUnknownChannels = WireOptions.UsualUnknownChannels;
-                return new DriveSession(named, drive, settings, time, replicator, peers, name);
+                DriveMerger merger = DriveMerger.Start(drive, conflicts.Merging with { Log = loggers.CreateLogger("datmount.merging"), Time = time });
+                return new DriveSession(named, drive, settings, time, replicator, peers, name, merger);
             }
             catch
             {
@@ -118,7 +126,10 @@ internal sealed class DriveSession : IAsyncDisposable
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(ct, patience.Token);
         try
         {
-            return await Drive.ReadyAsync(either.Token);
+            IDriveView view = await Drive.ReadyAsync(either.Token);
+            // What shows of a conflict may be the archive's to say.
+            await _merger.RefreshAsync(either.Token);
+            return Drive.Writers is null ? view : Drive.Live;
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
@@ -187,6 +198,7 @@ internal sealed class DriveSession : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _name?.Dispose();
+        await _merger.DisposeAsync();
         await _peers.DisposeAsync();
         await _replicator.DisposeAsync();
         await Drive.DisposeAsync();

@@ -31,8 +31,8 @@ internal sealed record DriveSettings
     /// <summary>Make no writer's key of this machine's.</summary>
     public bool ReadOnly { get; init; }
 
-    /// <summary>Leave versions that lost a conflict out of listings.</summary>
-    public bool HideConflicts { get; init; }
+    /// <summary>Leave versions that lost a conflict out of listings; null = what the configuration says.</summary>
+    public bool? HideConflicts { get; init; }
 
     /// <summary>Zero = wait for ever.</summary>
     public TimeSpan IoTimeout { get; init; } = TimeSpan.FromSeconds(30);
@@ -64,7 +64,7 @@ internal sealed record DriveSettings
         if (ConfigurationFile is { } file) foreach (string part in (string[])["--config", file]) yield return part;
         if (StorageRoot is { } root) foreach (string part in (string[])["--storage", root]) yield return part;
         if (Offline) yield return "--offline";
-        if (HideConflicts) yield return "--conflicts=hidden";
+        if (HideConflicts is { } hide) yield return hide ? "--conflicts=hidden" : "--conflicts=beside";
         yield return "--io-timeout";
         yield return IoTimeout.TotalMilliseconds.ToString("0", System.Globalization.CultureInfo.InvariantCulture) + "ms";
         if (Verbose) yield return "--verbose";

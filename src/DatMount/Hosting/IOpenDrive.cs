@@ -24,4 +24,7 @@ internal interface IOpenDrive : IAsyncDisposable
     Task<long> PutAsync(string path, Stream content, uint? mode, long? mtimeMs, CancellationToken ct);
 
     Task<long> RemoveAsync(string path, CancellationToken ct);
+
+    /// <summary>Settles a conflict with one of its versions ("WRITER@SEQ"), with what its strategy merges, or with the content. Answers the version it made.</summary>
+    Task<long> ResolveAsync(string path, string? take, bool merged, Stream content, CancellationToken ct);
 }

@@ -22,12 +22,8 @@ internal sealed partial class HyperdbDrive : IDriveWriter
 
     /// <summary>Writes a file over exactly these entries of its path; false, and nothing written, when it has others by now.</summary>
     /// <exception cref="DatException">As for any file.</exception>
-    public async ValueTask<bool> PutOverAsync(DrivePath path, Stream content, DriveAttributes attributes, IReadOnlyList<DatabaseEntry> replaced, CancellationToken ct)
-    {
-        string key = Check(path);
-        HashSet<EntryId> expected = [.. replaced.Select(entry => entry.Id)];
-        return await PutAsync(path, content, attributes, async view => expected.SetEquals((await view.GetAsync(key, ct)).Select(entry => entry.Id)), ct);
-    }
+    public ValueTask<bool> PutOverAsync(DrivePath path, Stream content, DriveAttributes attributes, IReadOnlyList<DatabaseEntry> replaced, CancellationToken ct) =>
+        PutAsync(path, content, attributes, IsStill(Check(path), replaced, ct), ct);
 
     public async ValueTask<long> MakeDirectoryAsync(DrivePath path, DriveAttributes attributes, CancellationToken ct)
     {
@@ -53,6 +49,20 @@ internal sealed partial class HyperdbDrive : IDriveWriter
             return [new DatabaseWrite(key, null, true)];
         }, ct);
         return Live.Version;
+    }
+
+    /// <summary>Deletes exactly these entries of a path; false, and nothing written, when it has others by now.</summary>
+    /// <exception cref="DatException">As for any deletion.</exception>
+    public async ValueTask<bool> DeleteOverAsync(DrivePath path, IReadOnlyList<DatabaseEntry> replaced, CancellationToken ct)
+    {
+        string key = Check(path);
+        return (await WriteAsync(_ => ValueTask.FromResult<IReadOnlyList<DatabaseWrite>>([new DatabaseWrite(key, null, true)]), ct, IsStill(key, replaced, ct))).Count > 0;
+    }
+
+    private static Func<DatabaseView, ValueTask<bool>> IsStill(string key, IReadOnlyList<DatabaseEntry> entries, CancellationToken ct)
+    {
+        HashSet<EntryId> expected = [.. entries.Select(entry => entry.Id)];
+        return async view => expected.SetEquals((await view.GetAsync(key, ct)).Select(entry => entry.Id));
     }
 
     private async ValueTask<bool> PutAsync(DrivePath path, Stream content, DriveAttributes attributes, Func<DatabaseView, ValueTask<bool>>? expected, CancellationToken ct)

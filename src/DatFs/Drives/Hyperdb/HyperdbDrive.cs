@@ -194,15 +194,17 @@ internal sealed partial class HyperdbDrive : IDrive
             HyperdbView view = new(this, after, _versions.NumberOf(after.Version, _time.GetUtcNow()));
             _live = view;
             if (_observers.Count == 0) return;
-            DriveChange change = new(before, view, ChangedPaths(before.Database, after));
+            (List<DrivePath>? changed, List<DrivePath>? disputed) = ChangedPaths(before.Database, after);
+            DriveChange change = new(before, view, changed) { Disputed = disputed };
             foreach (Action<DriveChange> observer in _observers.ToArray()) Call(observer, change);
         }
     }
 
     // What is held tells them at once; else everything may have changed.
-    private static List<DrivePath>? ChangedPaths(DatabaseView before, DatabaseView after)
+    private static (List<DrivePath>? Changed, List<DrivePath>? Disputed) ChangedPaths(DatabaseView before, DatabaseView after)
     {
         HashSet<DrivePath> paths = [];
+        List<DrivePath> disputed = [];
         IAsyncEnumerator<DatabaseDifference> differences = after.DiffAsync(before, default).GetAsyncEnumerator(new CancellationToken(canceled: true));
         try
         {
@@ -212,14 +214,14 @@ internal sealed partial class HyperdbDrive : IDrive
                 if (!next.IsCompletedSuccessfully)
                 {
                     _ = next.AsTask().ContinueWith(static task => task.Exception, TaskScheduler.Default);
-                    return null;
+                    return (null, null);
                 }
 
-                if (!next.Result) return [.. paths];
-                DatabaseDifference one = differences.Current;
-
                 // Copies of a conflict stand beside, under names of their own.
-                if (one.Left?.Entries.Count > 1 || one.Right?.Entries.Count > 1 || paths.Count > MaxChangedPaths) return null;
+                if (!next.Result) return (disputed.Count > 0 ? null : [.. paths], disputed);
+                if (paths.Count > MaxChangedPaths) return (null, null);
+                DatabaseDifference one = differences.Current;
+                if (one.Left?.Entries.Count > 1 || one.Right?.Entries.Count > 1) disputed.Add(DrivePath.From(one.Key));
                 for (DrivePath path = DrivePath.From(one.Key); !path.IsRoot && paths.Add(path); path = path.Parent)
                 {
                 }
@@ -228,7 +230,7 @@ internal sealed partial class HyperdbDrive : IDrive
         catch (Exception failure) when (failure is DatException or OperationCanceledException)
         {
             // Whoever needs the broken entry hears of it.
-            return null;
+            return (null, null);
         }
     }
 
